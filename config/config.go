@@ -1,0 +1,302 @@
+package config
+
+import (
+	"time"
+
+	"github.com/passerelle-hub/passerelle/connectors"
+)
+
+// Config is the whole of the settings. Load fills and checks it; nobody
+// changes it afterwards.
+type Config struct {
+	Hub           Hub            `yaml:"hub" envPrefix:"HUB_"`
+	HTTP          HTTP           `yaml:"http" envPrefix:"HTTP_"`
+	Ops           Ops            `yaml:"ops" envPrefix:"OPS_"`
+	Database      Database       `yaml:"database" envPrefix:"DATABASE_"`
+	Sealing       Sealing        `yaml:"sealing" envPrefix:"SEALING_"`
+	Log           Log            `yaml:"log" envPrefix:"LOG_"`
+	Jobs          Jobs           `yaml:"jobs" envPrefix:"JOBS_"`
+	DataPass      DataPass       `yaml:"datapass" envPrefix:"DATAPASS_"`
+	Definitions   Definitions    `yaml:"definitions" envPrefix:"DEFINITIONS_"`
+	Connectors    []Connector    `yaml:"connectors" envPrefix:"CONNECTORS_"`
+	Provisioning  []Provisioning `yaml:"provisioning" envPrefix:"PROVISIONING_"`
+	Mail          Mail           `yaml:"mail" envPrefix:"MAIL_"`
+	Egress        Egress         `yaml:"egress" envPrefix:"EGRESS_"`
+	Webhooks      Webhooks       `yaml:"webhooks" envPrefix:"WEBHOOKS_"`
+	Handover      Handover       `yaml:"handover" envPrefix:"HANDOVER_"`
+	Introspection Introspection  `yaml:"introspection" envPrefix:"INTROSPECTION_"`
+	RateLimits    RateLimits     `yaml:"rate_limits" envPrefix:"RATE_LIMITS_"`
+
+	trail trail
+}
+
+// Environment is one of DataPass's three (datapass.md, X-App-Environment).
+type Environment string
+
+const (
+	Production Environment = "production"
+	Staging    Environment = "staging"
+	Sandbox    Environment = "sandbox"
+)
+
+// Hub says who this hub is.
+type Hub struct {
+	Name        string      `yaml:"name" env:"NAME"` // owner mark written into the partners' objects
+	Environment Environment `yaml:"environment" env:"ENVIRONMENT"`
+	PublicURL   string      `yaml:"public_url" env:"PUBLIC_URL"` // no slash at the end; https unless loopback
+	Contact     string      `yaml:"contact" env:"CONTACT"`       // mail address or URL of the people who run the hub
+}
+
+// HTTP is the public listener.
+type HTTP struct {
+	Listen          string        `yaml:"listen" env:"LISTEN"`
+	MaxBody         Size          `yaml:"max_body" env:"MAX_BODY"` // of a request, webhooks included
+	ReadTimeout     time.Duration `yaml:"read_timeout" env:"READ_TIMEOUT"`
+	WriteTimeout    time.Duration `yaml:"write_timeout" env:"WRITE_TIMEOUT"`
+	IdleTimeout     time.Duration `yaml:"idle_timeout" env:"IDLE_TIMEOUT"`
+	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" env:"SHUTDOWN_TIMEOUT"`
+	TrustedProxies  []CIDR        `yaml:"trusted_proxies" env:"TRUSTED_PROXIES"` // X-Forwarded-For is believed from these only
+	TLS             TLS           `yaml:"tls" envPrefix:"TLS_"`
+}
+
+// TLS names the certificate and key of a listener, PEM files; both or none.
+type TLS struct {
+	Cert string `yaml:"cert" env:"CERT" kind:"path"`
+	Key  string `yaml:"key" env:"KEY" kind:"path"`
+}
+
+// Enabled reports whether the listener speaks TLS itself.
+func (t TLS) Enabled() bool { return t.Cert != "" && t.Key != "" }
+
+// Ops is the operators' listener. It is never without a credential: with no
+// user in the settings, cmd generates one at start and prints it once.
+type Ops struct {
+	Listen       string            `yaml:"listen" env:"LISTEN"`
+	Users        []User            `yaml:"users" envPrefix:"USERS_"`
+	MetricsToken connectors.Secret `yaml:"metrics_token" env:"METRICS_TOKEN"`
+}
+
+// Role says what an ops user may do.
+type Role string
+
+const (
+	Reader   Role = "reader"
+	Operator Role = "operator"
+)
+
+// User is one ops user. Password is a bcrypt or argon2id hash, or a clear
+// secret of at least 12 characters (User.Hashed tells them apart).
+type User struct {
+	Name     string            `yaml:"name" env:"NAME"`
+	Password connectors.Secret `yaml:"password" env:"PASSWORD"`
+	Role     Role              `yaml:"role" env:"ROLE"`
+}
+
+// Migrate says what is done about the schema at start.
+type Migrate string
+
+const (
+	MigrateAuto  Migrate = "auto"  // bring it up to date
+	MigrateCheck Migrate = "check" // refuse to serve when it is behind
+)
+
+// Database is where the hub keeps its state. An empty URL means a private
+// Postgres in DataDir.
+type Database struct {
+	URL              connectors.Secret `yaml:"url" env:"URL"`
+	OwnerURL         connectors.Secret `yaml:"owner_url" env:"OWNER_URL"` // role that migrates; empty: URL
+	DataDir          string            `yaml:"data_dir" env:"DATA_DIR" kind:"path"`
+	MaxConns         int               `yaml:"max_conns" env:"MAX_CONNS"`
+	Migrate          Migrate           `yaml:"migrate" env:"MIGRATE"`
+	StatementTimeout time.Duration     `yaml:"statement_timeout" env:"STATEMENT_TIMEOUT"`
+}
+
+// Private reports whether the hub runs its own Postgres.
+func (d Database) Private() bool { return d.URL.IsZero() }
+
+// Sealing holds the keys that seal secrets at rest (AES-256-GCM). All open what
+// they sealed; Active seals. With a private Postgres and no key here, cmd keeps
+// one in a file of database.data_dir.
+type Sealing struct {
+	Keys   []SealingKey `yaml:"keys" envPrefix:"KEYS_"`
+	Active string       `yaml:"active" env:"ACTIVE"` // id of the key that seals
+}
+
+// SealingKey is one key: 32 bytes in base64 (SealingKey.Bytes decodes it).
+type SealingKey struct {
+	ID  string            `yaml:"id" env:"ID"`
+	Key connectors.Secret `yaml:"key" env:"KEY"`
+}
+
+// LogFormat is the shape of the log's lines.
+type LogFormat string
+
+const (
+	LogJSON    LogFormat = "json"
+	LogConsole LogFormat = "console"
+)
+
+// Log says what is logged and how. Level is one of zerolog's names, trace to error.
+type Log struct {
+	Level  string    `yaml:"level" env:"LEVEL"`
+	Format LogFormat `yaml:"format" env:"FORMAT"`
+}
+
+// Jobs sets the queues (webhooks.md, River, traps 1, 5 and 6).
+type Jobs struct {
+	Timeout       time.Duration  `yaml:"timeout" env:"TIMEOUT"`           // of one job
+	RescueAfter   time.Duration  `yaml:"rescue_after" env:"RESCUE_AFTER"` // a job of a dead process runs again after this; more than Timeout
+	FetchCooldown time.Duration  `yaml:"fetch_cooldown" env:"FETCH_COOLDOWN"`
+	Workers       map[string]int `yaml:"workers" env:"WORKERS"` // by queue, per process; see WorkersFor
+	Retention     JobRetention   `yaml:"retention" envPrefix:"RETENTION_"`
+}
+
+// JobRetention says how long finished jobs stay in the queue's table.
+type JobRetention struct {
+	Completed time.Duration `yaml:"completed" env:"COMPLETED"`
+	Cancelled time.Duration `yaml:"cancelled" env:"CANCELLED"`
+	Discarded time.Duration `yaml:"discarded" env:"DISCARDED"`
+}
+
+// DataPass lists the instances that send us webhooks.
+type DataPass struct {
+	Sources []Source `yaml:"sources" envPrefix:"SOURCES_"`
+}
+
+// Source is one DataPass. Its name is the {source} of
+// POST /webhooks/datapass/{source}.
+type Source struct {
+	Name         string              `yaml:"name" env:"NAME"`
+	Environment  Environment         `yaml:"environment" env:"ENVIRONMENT"` // default: hub.environment
+	Definitions  []string            `yaml:"definitions" env:"DEFINITIONS"` // empty: all
+	Secrets      []connectors.Secret `yaml:"secrets" env:"SECRETS"`         // 1 to 3; every one is accepted
+	API          DataPassAPI         `yaml:"api" envPrefix:"API_"`
+	CatchUpEvery time.Duration       `yaml:"catch_up_every" env:"CATCH_UP_EVERY"` // 0: never; needs the API
+}
+
+// DataPassAPI is the way to ask a source what its webhooks did not bring.
+type DataPassAPI struct {
+	URL          string            `yaml:"url" env:"URL"`
+	ClientID     string            `yaml:"client_id" env:"CLIENT_ID"`
+	ClientSecret connectors.Secret `yaml:"client_secret" env:"CLIENT_SECRET"`
+}
+
+// Enabled reports whether the source's API is set.
+func (a DataPassAPI) Enabled() bool { return a.URL != "" }
+
+// Definitions says where the catalogue is and fills the contacts that
+// DataPass's own files keep out of sight.
+type Definitions struct {
+	Dir string `yaml:"dir" env:"DIR" kind:"path"` // empty: the embedded catalogue
+	// Contacts overrides prefilled contacts: the credential's name in the
+	// form's file -> its value (datapass.md, 4.2).
+	Contacts map[string]string `yaml:"contacts" env:"CONTACTS"`
+}
+
+// ArchivePolicy says what an archived request does to its credentials.
+type ArchivePolicy string
+
+const (
+	ArchiveRevoke ArchivePolicy = "revoke" // after ArchiveNotice
+	ArchiveKeep   ArchivePolicy = "keep"   // they live until they expire
+)
+
+// EditorFetch says which link to a request lets an editor read its key
+// (editors.md, 7).
+type EditorFetch string
+
+const (
+	FetchNone      EditorFetch = "none"
+	FetchDeclared  EditorFetch = "declared"
+	FetchConsented EditorFetch = "consented"
+)
+
+// Provisioning says what an approval of a definition opens, in one environment.
+type Provisioning struct {
+	Definition    string        `yaml:"definition" env:"DEFINITION"`
+	Environment   Environment   `yaml:"environment" env:"ENVIRONMENT"` // default: hub.environment
+	Managers      []string      `yaml:"managers" env:"MANAGERS"`       // names of connectors
+	TokenLifetime Lifetime      `yaml:"token_lifetime" env:"TOKEN_LIFETIME"`
+	ArchivePolicy ArchivePolicy `yaml:"archive_policy" env:"ARCHIVE_POLICY"`
+	ArchiveNotice Lifetime      `yaml:"archive_notice" env:"ARCHIVE_NOTICE"`
+	EditorFetch   EditorFetch   `yaml:"editor_fetch" env:"EDITOR_FETCH"`
+	OfflineChecks bool          `yaml:"offline_checks" env:"OFFLINE_CHECKS"` // tokens are checked without asking: one hour at most (tokens.md, 7.5)
+	Notices       []int         `yaml:"notices" env:"NOTICES"`               // days before the end
+}
+
+// SMTPSecurity is how the relay's connection is protected.
+type SMTPSecurity string
+
+const (
+	SMTPNone     SMTPSecurity = "none"
+	SMTPStartTLS SMTPSecurity = "starttls"
+	SMTPTLS      SMTPSecurity = "tls"
+)
+
+// Mail sets the relay and the addresses we write from.
+type Mail struct {
+	SMTP         SMTP              `yaml:"smtp" envPrefix:"SMTP_"`
+	From         string            `yaml:"from" env:"FROM"`                   // "Name <address>" or an address
+	Domain       string            `yaml:"domain" env:"DOMAIN"`               // right side of Message-ID and bounce addresses
+	BounceSecret connectors.Secret `yaml:"bounce_secret" env:"BOUNCE_SECRET"` // signs bounce addresses
+	Timeout      time.Duration     `yaml:"timeout" env:"TIMEOUT"`             // of one mail
+}
+
+// Enabled reports whether mails can leave.
+func (m Mail) Enabled() bool { return m.SMTP.Host != "" }
+
+// SMTP is the relay.
+type SMTP struct {
+	Host     string            `yaml:"host" env:"HOST"`
+	Port     int               `yaml:"port" env:"PORT"`
+	TLS      SMTPSecurity      `yaml:"tls" env:"TLS"`
+	Username string            `yaml:"username" env:"USERNAME"`
+	Password connectors.Secret `yaml:"password" env:"PASSWORD"`
+}
+
+// Egress bounds what goes to URLs given by users (connectors/outbound, Public).
+type Egress struct {
+	Allow          []string      `yaml:"allow" env:"ALLOW"` // hosts or CIDRs let through the guard
+	Ports          []int         `yaml:"ports" env:"PORTS"`
+	Proxy          Proxy         `yaml:"proxy" envPrefix:"PROXY_"`
+	ConnectTimeout time.Duration `yaml:"connect_timeout" env:"CONNECT_TIMEOUT"`
+	Timeout        time.Duration `yaml:"timeout" env:"TIMEOUT"` // of one exchange in all
+}
+
+// Proxy is the way out for users' URLs. Its URL may carry a password: it is a
+// secret. Guarded says that the proxy itself refuses private addresses, which
+// the hub cannot see behind it.
+type Proxy struct {
+	URL     connectors.Secret `yaml:"url" env:"URL"`
+	Guarded bool              `yaml:"guarded" env:"GUARDED"`
+}
+
+// Webhooks sets deliveries to receivers (webhooks.md, Dialects and trap 5).
+type Webhooks struct {
+	Schedule         []time.Duration `yaml:"schedule" env:"SCHEDULE"`                   // waits before the retries
+	MaxAttemptsAge   time.Duration   `yaml:"max_attempts_age" env:"MAX_ATTEMPTS_AGE"`   // nothing is retried when older
+	AttemptRetention time.Duration   `yaml:"attempt_retention" env:"ATTEMPT_RETENTION"` // how long attempts are kept
+	PayloadRetention time.Duration   `yaml:"payload_retention" env:"PAYLOAD_RETENTION"` // how long bodies are kept, for replay
+	Timeout          time.Duration   `yaml:"timeout" env:"TIMEOUT"`                     // of one delivery in all
+	ClaimFor         time.Duration   `yaml:"claim_for" env:"CLAIM_FOR"`                 // a lane takes new work for this long
+	Lease            time.Duration   `yaml:"lease" env:"LEASE"`                         // a claimed delivery is another's after this
+}
+
+// Handover sets the one-time links that show a secret (tokens.md, 7.4).
+type Handover struct {
+	LinkLifetime time.Duration `yaml:"link_lifetime" env:"LINK_LIFETIME"`
+	Audience     string        `yaml:"audience" env:"AUDIENCE"` // aud of what editors sign for us; default: hub.public_url
+}
+
+// Introspection sets POST /token/introspect (tokens.md, 7.7). MaxAge 0 answers
+// no-store; more counts in the published revocation delay.
+type Introspection struct {
+	MaxAge time.Duration `yaml:"max_age" env:"MAX_AGE"`
+}
+
+// RateLimits are requests a minute: of one authenticated client, of one
+// address without a credential.
+type RateLimits struct {
+	PerClient  int `yaml:"per_client" env:"PER_CLIENT"`
+	PerAddress int `yaml:"per_address" env:"PER_ADDRESS"`
+}
