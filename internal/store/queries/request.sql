@@ -1,0 +1,72 @@
+-- name: LockExternalRequest :exec
+-- One writer per mirrored request, also before its row exists.
+select pg_advisory_xact_lock(hashtextextended(@key::text, 0));
+
+-- name: RequestIDByExternal :one
+select id from request where source = @source and external_id = @external_id;
+
+-- name: RequestByID :one
+select sqlc.embed(request), sqlc.embed(organization), sqlc.embed(person)
+from request
+join organization on organization.id = request.organization_id
+join person on person.id = request.applicant_id
+where request.id = @id;
+
+-- name: LockRequest :one
+select id from request where id = @id for update;
+
+-- name: HabilitationsOf :many
+select * from habilitation where request_id = @request_id order by id;
+
+-- name: InsertRequest :one
+insert into request (origin, source, external_id, public_id, definition, form, state, reopening, data, organization_id, applicant_id,
+                     service_provider_id, service_provider_siret, service_provider_type, created_at, last_submitted_at,
+                     last_validated_at, reopened_at, applied_at, updated_at)
+values (@origin, @source, @external_id, @public_id, @definition, @form, @state, @reopening, @data, @organization_id, @applicant_id,
+        @service_provider_id, @service_provider_siret, @service_provider_type, @created_at, @last_submitted_at,
+        @last_validated_at, @reopened_at, @applied_at, @updated_at)
+returning id;
+
+-- name: UpdateRequest :one
+update request
+set definition = @definition, form = @form, state = @state, reopening = @reopening, data = @data,
+    organization_id = @organization_id, applicant_id = @applicant_id, service_provider_id = @service_provider_id,
+    service_provider_siret = @service_provider_siret, service_provider_type = @service_provider_type,
+    last_submitted_at = @last_submitted_at, last_validated_at = @last_validated_at, reopened_at = @reopened_at,
+    applied_at = @applied_at, updated_at = @updated_at, version = version + 1
+where id = @id
+returning version;
+
+-- name: UpsertExternalOrganization :one
+insert into organization (source, external_id, siret, name, insee_payload, updated_at)
+values (@source, @external_id, @siret, @name, @insee_payload, now())
+on conflict (source, external_id) where external_id is not null
+do update set siret = excluded.siret, name = excluded.name,
+              insee_payload = coalesce(excluded.insee_payload, organization.insee_payload), updated_at = now()
+returning id;
+
+-- name: UpsertExternalPerson :one
+insert into person (source, external_id, uid, email, given_name, family_name, phone_number, job_title, updated_at)
+values (@source, @external_id, @uid, @email, @given_name, @family_name, @phone_number, @job_title, now())
+on conflict (source, external_id) where external_id is not null
+do update set uid = excluded.uid, email = excluded.email, given_name = excluded.given_name, family_name = excluded.family_name,
+              phone_number = excluded.phone_number, job_title = excluded.job_title, updated_at = now()
+returning id;
+
+-- name: InsertHabilitation :one
+insert into habilitation (request_id, external_id, definition, form, state, parent_id, data, organization, applicant, message, created_at)
+values (@request_id, @external_id, @definition, @form, @state, @parent_id, @data, @organization, @applicant, @message, @created_at)
+returning id;
+
+-- name: UpdateHabilitationState :exec
+update habilitation set state = @state where id = @id;
+
+-- name: LastHistory :one
+select seq, hash from history where request_id = @request_id order by seq desc limit 1;
+
+-- name: InsertHistory :exec
+insert into history (request_id, seq, at, actor, event, entity_type, entity_id, reason, detail, correlation, prev_hash, hash)
+values (@request_id, @seq, @at, @actor, @event, @entity_type, @entity_id, @reason, @detail, @correlation, @prev_hash, @hash);
+
+-- name: HistoryOf :many
+select * from history where request_id = @request_id order by seq;

@@ -1,0 +1,292 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/passerelle-hub/passerelle/internal/habilitation"
+	"github.com/passerelle-hub/passerelle/internal/store/db"
+)
+
+// LockExternal serialises the writers of one mirrored request until the end of
+// the transaction, also before its row exists, and gives its id, 0 when there
+// is none yet.
+func (t *Tx) LockExternal(ctx context.Context, key InboundKey) (int64, error) {
+	if err := t.q.LockExternalRequest(ctx, key.String()); err != nil {
+		return 0, err
+	}
+	id, err := t.q.RequestIDByExternal(ctx, key.Source, &key.ExternalID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, nil
+	}
+	return id, err
+}
+
+// LockRequest locks a request's row until the end of the transaction and reads it.
+func (t *Tx) LockRequest(ctx context.Context, id int64) (habilitation.Request, error) {
+	if _, err := t.q.LockRequest(ctx, id); err != nil {
+		return habilitation.Request{}, notFound(err, "request", id)
+	}
+	return readRequest(ctx, t.q, id)
+}
+
+// Request reads a request with its habilitations.
+func (s *Store) Request(ctx context.Context, id int64) (habilitation.Request, error) {
+	return readRequest(ctx, s.q, id)
+}
+
+// Request reads a request inside the transaction, without a lock.
+func (t *Tx) Request(ctx context.Context, id int64) (habilitation.Request, error) {
+	return readRequest(ctx, t.q, id)
+}
+
+// RequestByExternal gives the id of a mirrored request.
+func (s *Store) RequestByExternal(ctx context.Context, key InboundKey) (int64, error) {
+	id, err := s.q.RequestIDByExternal(ctx, key.Source, &key.ExternalID)
+	return id, notFound(err, "request", key)
+}
+
+func readRequest(ctx context.Context, q *db.Queries, id int64) (habilitation.Request, error) {
+	row, err := q.RequestByID(ctx, id)
+	if err != nil {
+		return habilitation.Request{}, notFound(err, "request", id)
+	}
+	r := habilitation.Request{
+		ID:              row.Request.ID,
+		Origin:          habilitation.Origin(row.Request.Origin),
+		Source:          row.Request.Source,
+		ExternalID:      val(row.Request.ExternalID),
+		PublicID:        row.Request.PublicID,
+		Definition:      row.Request.Definition,
+		Form:            row.Request.Form,
+		State:           habilitation.State(row.Request.State),
+		Reopening:       row.Request.Reopening,
+		Organization:    organizationOf(row.Organization),
+		Applicant:       applicantOf(row.Person),
+		CreatedAt:       row.Request.CreatedAt,
+		LastSubmittedAt: val(row.Request.LastSubmittedAt),
+		LastValidatedAt: val(row.Request.LastValidatedAt),
+		ReopenedAt:      val(row.Request.ReopenedAt),
+		AppliedAt:       val(row.Request.AppliedAt),
+		Version:         row.Request.Version,
+	}
+	if row.Request.ServiceProviderID != "" {
+		r.ServiceProvider = &habilitation.ServiceProvider{
+			ID:    row.Request.ServiceProviderID,
+			SIRET: row.Request.ServiceProviderSiret,
+			Type:  row.Request.ServiceProviderType,
+		}
+	}
+	if err := json.Unmarshal(row.Request.Data, &r.Data); err != nil {
+		return r, err
+	}
+	rows, err := q.HabilitationsOf(ctx, id)
+	if err != nil {
+		return r, err
+	}
+	for _, h := range rows {
+		habil, err := habilitationOf(h)
+		if err != nil {
+			return r, err
+		}
+		r.Habilitations = append(r.Habilitations, habil)
+	}
+	return r, nil
+}
+
+func organizationOf(row db.Organization) habilitation.Organization {
+	return habilitation.Organization{
+		ID: shownID(row.ID, row.ExternalID), SIRET: val(row.Siret), Name: row.Name, INSEEPayload: row.InseePayload,
+	}
+}
+
+func applicantOf(row db.Person) habilitation.Applicant {
+	return habilitation.Applicant{
+		ID: shownID(row.ID, row.ExternalID), UID: val(row.Uid), Email: row.Email, GivenName: row.GivenName,
+		FamilyName: row.FamilyName, PhoneNumber: row.PhoneNumber, JobTitle: row.JobTitle,
+	}
+}
+
+// shownID is the source's id for what is mirrored, ours for what is native.
+func shownID(id int64, external *int64) int64 {
+	if external != nil {
+		return *external
+	}
+	return id
+}
+
+func habilitationOf(row db.Habilitation) (habilitation.Habilitation, error) {
+	h := habilitation.Habilitation{
+		ID:         row.ID,
+		ExternalID: val(row.ExternalID),
+		Definition: row.Definition,
+		Form:       row.Form,
+		State:      habilitation.GrantState(row.State),
+		ParentID:   val(row.ParentID),
+		Message:    row.Message,
+		CreatedAt:  row.CreatedAt,
+	}
+	for _, field := range []struct {
+		raw json.RawMessage
+		to  any
+	}{{row.Data, &h.Data}, {row.Organization, &h.Organization}, {row.Applicant, &h.Applicant}} {
+		if err := json.Unmarshal(field.raw, field.to); err != nil {
+			return h, err
+		}
+	}
+	return h, nil
+}
+
+// SaveMirrored writes a mirrored request and its habilitations as they are now:
+// rows without an id are made, states of the others follow. It gives the
+// request with every id filled in.
+func (t *Tx) SaveMirrored(ctx context.Context, r habilitation.Request, now time.Time) (habilitation.Request, error) {
+	orgID, err := t.q.UpsertExternalOrganization(ctx, db.UpsertExternalOrganizationParams{
+		Source: r.Source, ExternalID: ptr(r.Organization.ID), Siret: ptr(r.Organization.SIRET),
+		Name: r.Organization.Name, InseePayload: r.Organization.INSEEPayload,
+	})
+	if err != nil {
+		return r, err
+	}
+	personID, err := t.q.UpsertExternalPerson(ctx, db.UpsertExternalPersonParams{
+		Source: r.Source, ExternalID: ptr(r.Applicant.ID), Uid: ptr(r.Applicant.UID), Email: r.Applicant.Email,
+		GivenName: r.Applicant.GivenName, FamilyName: r.Applicant.FamilyName,
+		PhoneNumber: r.Applicant.PhoneNumber, JobTitle: r.Applicant.JobTitle,
+	})
+	if err != nil {
+		return r, err
+	}
+	return t.saveRequest(ctx, r, orgID, personID, now)
+}
+
+func (t *Tx) saveRequest(ctx context.Context, r habilitation.Request, orgID, personID int64, now time.Time) (habilitation.Request, error) {
+	data, err := json.Marshal(nonNil(r.Data))
+	if err != nil {
+		return r, err
+	}
+	var editor habilitation.ServiceProvider
+	if r.ServiceProvider != nil {
+		editor = *r.ServiceProvider
+	}
+	if r.ID == 0 {
+		r.Version = 1
+		r.ID, err = t.q.InsertRequest(ctx, db.InsertRequestParams{
+			Origin: string(r.Origin), Source: r.Source, ExternalID: ptr(r.ExternalID), PublicID: r.PublicID,
+			Definition: r.Definition, Form: r.Form, State: string(r.State), Reopening: r.Reopening, Data: data,
+			OrganizationID: orgID, ApplicantID: personID, ServiceProviderID: editor.ID,
+			ServiceProviderSiret: editor.SIRET, ServiceProviderType: editor.Type, CreatedAt: r.CreatedAt,
+			LastSubmittedAt: timePtr(r.LastSubmittedAt), LastValidatedAt: timePtr(r.LastValidatedAt),
+			ReopenedAt: timePtr(r.ReopenedAt), AppliedAt: timePtr(r.AppliedAt), UpdatedAt: now,
+		})
+	} else {
+		r.Version, err = t.q.UpdateRequest(ctx, db.UpdateRequestParams{
+			ID: r.ID, Definition: r.Definition, Form: r.Form, State: string(r.State), Reopening: r.Reopening, Data: data,
+			OrganizationID: orgID, ApplicantID: personID, ServiceProviderID: editor.ID,
+			ServiceProviderSiret: editor.SIRET, ServiceProviderType: editor.Type,
+			LastSubmittedAt: timePtr(r.LastSubmittedAt), LastValidatedAt: timePtr(r.LastValidatedAt),
+			ReopenedAt: timePtr(r.ReopenedAt), AppliedAt: timePtr(r.AppliedAt), UpdatedAt: now,
+		})
+	}
+	if err != nil {
+		return r, err
+	}
+	for i := range r.Habilitations {
+		if err := t.saveHabilitation(ctx, r.ID, &r.Habilitations[i]); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+func (t *Tx) saveHabilitation(ctx context.Context, requestID int64, h *habilitation.Habilitation) error {
+	if h.ID != 0 {
+		return t.q.UpdateHabilitationState(ctx, string(h.State), h.ID)
+	}
+	data, err := json.Marshal(nonNil(h.Data))
+	if err != nil {
+		return err
+	}
+	organization, err := json.Marshal(h.Organization)
+	if err != nil {
+		return err
+	}
+	applicant, err := json.Marshal(h.Applicant)
+	if err != nil {
+		return err
+	}
+	h.ID, err = t.q.InsertHabilitation(ctx, db.InsertHabilitationParams{
+		RequestID: requestID, ExternalID: ptr(h.ExternalID), Definition: h.Definition, Form: h.Form, State: string(h.State),
+		ParentID: ptr(h.ParentID), Data: data, Organization: organization, Applicant: applicant, Message: h.Message, CreatedAt: h.CreatedAt,
+	})
+	return err
+}
+
+func nonNil(d habilitation.Data) habilitation.Data {
+	if d == nil {
+		return habilitation.Data{}
+	}
+	return d
+}
+
+// WaitingInbound is one stored event, opened, to be applied.
+type WaitingInbound struct {
+	ID          uuid.UUID
+	Source      string
+	Event       string
+	Definition  string
+	ExternalID  int64
+	Environment string
+	FiredAt     time.Time
+	TokenID     uuid.UUID
+	Correlation string
+	Body        []byte
+}
+
+// WaitingInbound gives what is to be applied to one request, oldest first, and locks it.
+func (t *Tx) WaitingInbound(ctx context.Context, key InboundKey) ([]WaitingInbound, error) {
+	rows, err := t.q.WaitingInbound(ctx, key.Source, key.ExternalID)
+	if err != nil {
+		return nil, err
+	}
+	events := make([]WaitingInbound, len(rows))
+	for i, row := range rows {
+		body, err := t.ring.Open(row.BodySealed, inboundAD(row.ID))
+		if err != nil {
+			return nil, err
+		}
+		events[i] = WaitingInbound{
+			ID: row.ID, Source: row.Source, Event: row.Event, Definition: row.Definition, ExternalID: row.ExternalID,
+			Environment: row.Environment, FiredAt: row.FiredAt, TokenID: val(row.TokenID), Correlation: row.Correlation, Body: body,
+		}
+	}
+	return events, nil
+}
+
+// SettleInbound closes one incoming event with its outcome: applied, late,
+// no_effect or parked, and why.
+func (t *Tx) SettleInbound(ctx context.Context, id uuid.UUID, state, reason string, requestID int64, now time.Time) error {
+	return t.q.SettleInbound(ctx, db.SettleInboundParams{
+		ID: id, State: state, Reason: reason, RequestID: ptr(requestID), AppliedAt: timePtr(now),
+	})
+}
+
+// TakeUpInbound puts a parked event back in line.
+func (t *Tx) TakeUpInbound(ctx context.Context, id uuid.UUID) (InboundKey, error) {
+	row, err := t.q.TakeUpInbound(ctx, id)
+	return InboundKey{row.Source, row.ExternalID}, notFound(err, "parked event", id)
+}
+
+// ReservedToken gives the token id answered to the newest approve of a mirrored
+// request for a definition, uuid.Nil when none was.
+func (t *Tx) ReservedToken(ctx context.Context, key InboundKey, definition string) (uuid.UUID, error) {
+	id, err := t.q.LatestApproveToken(ctx, key.Source, key.ExternalID, definition)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return uuid.Nil, nil
+	}
+	return id, err
+}

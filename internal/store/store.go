@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/passerelle-hub/passerelle/internal/store/db"
+)
+
+// ErrNotFound: no such row.
+var ErrNotFound = errors.New("store: not found")
+
+// Store reads and, within InTx, changes the hub's state.
+type Store struct {
+	pool *pgxpool.Pool
+	q    *db.Queries
+	ring Sealer
+}
+
+// New gives a store over pool; ring seals and opens its secrets.
+func New(pool *pgxpool.Pool, ring Sealer) *Store {
+	return &Store{pool: pool, q: db.New(pool), ring: ring}
+}
+
+// Pool gives the connections, for River and for health checks.
+func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+
+// Ping answers when the database does.
+func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
+
+// Tx is one transaction. SQL gives it to River, so that jobs commit with what
+// they follow from.
+type Tx struct {
+	SQL  pgx.Tx
+	q    *db.Queries
+	ring Sealer
+}
+
+// InTx runs fn in one transaction: committed when fn returns nil, else rolled back.
+func (s *Store) InTx(ctx context.Context, fn func(*Tx) error) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		return fn(&Tx{SQL: tx, q: db.New(tx), ring: s.ring})
+	})
+}
+
+// Unavailable reports that the database could not be reached or is not ready:
+// the caller answers 503, nothing was done or nothing is known to have been.
+func Unavailable(err error) bool {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		switch pgErr.Code[:2] {
+		case "08", "53", "57": // connection, resources, operator intervention
+			return true
+		}
+		return false
+	}
+	var connErr *pgconn.ConnectError
+	var netErr net.Error
+	return errors.As(err, &connErr) || errors.As(err, &netErr) || errors.Is(err, context.DeadlineExceeded) ||
+		pgconn.SafeToRetry(err) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
+}
+
+func notFound(err error, what string, id any) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("%s %v: %w", what, id, ErrNotFound)
+	}
+	return err
+}
+
+func ptr[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+func val[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+func timePtr(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
