@@ -1,6 +1,7 @@
 package partnertest
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -41,7 +42,8 @@ type callLog struct {
 	keep    int
 	seq     int
 	calls   []*rawCall
-	leaks   []Leak // of calls no longer kept
+	leaks   []Leak         // of calls no longer kept
+	dropped map[string]int // counts of calls no longer kept
 	secrets secrets
 }
 
@@ -58,6 +60,7 @@ func (l *callLog) open(c *rawCall) {
 	if len(l.calls) > l.keep {
 		drop := (len(l.calls) + 1) / 2
 		l.leaks = append(l.leaks, l.secrets.leaksIn(l.calls[:drop])...)
+		l.dropped = countInto(l.dropped, l.calls[:drop])
 		l.calls = slices.Clone(l.calls[drop:])
 	}
 }
@@ -92,19 +95,25 @@ func (l *callLog) count(route Route) int {
 	return n
 }
 
-// counts gives the number of calls per "METHOD pattern".
+// counts gives the number of calls per "METHOD pattern", calls no longer kept included.
 func (l *callLog) counts() map[string]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := map[string]int{}
-	for _, c := range l.calls {
+	return countInto(maps.Clone(l.dropped), l.calls)
+}
+
+func countInto(counts map[string]int, calls []*rawCall) map[string]int {
+	if counts == nil {
+		counts = map[string]int{}
+	}
+	for _, c := range calls {
 		route := c.Route
 		if route == "" {
 			route = "(no route)"
 		}
-		out[c.Method+" "+route]++
+		counts[c.Method+" "+route]++
 	}
-	return out
+	return counts
 }
 
 func (l *callLog) allLeaks() []Leak {
@@ -129,5 +138,5 @@ func (l *callLog) declare(route Route) {
 func (l *callLog) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.seq, l.calls, l.leaks = 0, nil, nil
+	l.seq, l.calls, l.leaks, l.dropped = 0, nil, nil, nil
 }

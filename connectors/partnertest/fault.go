@@ -3,6 +3,7 @@ package partnertest
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -167,7 +168,7 @@ func (f *faults) clear(ids ...int) {
 	}
 	kept := f.inUse[:0:0]
 	for _, slot := range f.inUse {
-		if !contains(ids, slot.ID) {
+		if !slices.Contains(ids, slot.ID) {
 			kept = append(kept, slot)
 		}
 	}
@@ -208,13 +209,4 @@ func (f *faults) strike(side, method, path string) (delays []Fault, fatal *Fault
 		}
 	}
 	return delays, fatal
-}
-
-func contains(ids []int, id int) bool {
-	for _, other := range ids {
-		if other == id {
-			return true
-		}
-	}
-	return false
 }
