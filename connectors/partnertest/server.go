@@ -44,6 +44,7 @@ type Server struct {
 	latency  func(*http.Request) time.Duration
 	closed   bool
 	running  []*http.Server
+	serving  sync.WaitGroup
 	stopping context.Context
 	stop     context.CancelFunc
 }
@@ -86,11 +87,11 @@ func (s *Server) Listen(side, addr string, h http.Handler) (string, error) {
 		ReadHeaderTimeout: 10 * time.Second,
 	}
 	s.running = append(s.running, server)
-	go func() {
+	s.serving.Go(func() {
 		// Serve returns ErrServerClosed after Close; a listener that fails
 		// otherwise shows as refused connections, which is what a test sees.
 		_ = server.Serve(listener)
-	}()
+	})
 	return "http://" + listener.Addr().String(), nil
 }
 
@@ -105,6 +106,7 @@ func (s *Server) Close() error {
 		errs = append(errs, server.Close())
 	}
 	s.running = nil
+	s.serving.Wait() // a listener that Serve had not reached yet is closed by it
 	return errors.Join(errs...)
 }
 
