@@ -1,0 +1,110 @@
+// Package problem is the one way an error leaves the hub's own API: an RFC 9457
+// problem document. Details of a fault go to the log, never to the client.
+//
+// It imports the standard library and zerolog only.
+package problem
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Problem is a problem document (RFC 9457). Type is a stable code, relative to
+// the documentation's page of errors.
+type Problem struct {
+	Type     string        `json:"type"`
+	Title    string        `json:"title"`
+	Status   int           `json:"status"`
+	Detail   string        `json:"detail,omitempty"`
+	Instance string        `json:"instance,omitempty"` // the correlation id
+	Errors   []FieldError  `json:"errors,omitempty"`
+	After    time.Duration `json:"-"` // becomes Retry-After
+}
+
+// FieldError names one key at fault, as a JSON pointer or a header.
+type FieldError struct {
+	Pointer string `json:"pointer,omitempty"`
+	Header  string `json:"header,omitempty"`
+	Detail  string `json:"detail"`
+}
+
+// Error makes a Problem an error, so that handlers return it.
+func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
+
+// New gives a problem with a stable code.
+func New(status int, code, title, detail string) *Problem {
+	return &Problem{Type: "/docs/erreurs#" + code, Title: title, Status: status, Detail: detail}
+}
+
+// At adds the key at fault.
+func (p *Problem) At(pointer, detail string) *Problem {
+	p.Errors = append(p.Errors, FieldError{Pointer: pointer, Detail: detail})
+	return p
+}
+
+// Unavailable is 503: nothing was done, come back.
+func Unavailable() *Problem {
+	p := New(http.StatusServiceUnavailable, "indisponible", "Service momentanément indisponible",
+		"La demande n'a pas pu être enregistrée. Elle peut être renvoyée telle quelle.")
+	p.After = 5 * time.Second
+	return p
+}
+
+// Handler answers, or returns the error that Handle turns into a document.
+type Handler func(w http.ResponseWriter, r *http.Request) error
+
+// Handle runs h; translate turns an error that is no *Problem into one, nil for
+// what it does not know (then: 500, and the error goes to the log).
+func Handle(translate func(error) *Problem, h Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := h(w, r)
+		if err == nil {
+			return
+		}
+		var p *Problem
+		if !errors.As(err, &p) {
+			p = translate(err)
+		}
+		if p == nil || p.Status >= http.StatusInternalServerError {
+			zerolog.Ctx(r.Context()).Error().Err(err).Msg("request failed")
+		}
+		if p == nil {
+			p = New(http.StatusInternalServerError, "interne", "Erreur interne", "L'incident est enregistré.")
+		}
+		Write(w, r, p)
+	}
+}
+
+// Write sends the document.
+func Write(w http.ResponseWriter, r *http.Request, p *Problem) {
+	doc := *p
+	if doc.Instance == "" {
+		doc.Instance = w.Header().Get("X-Request-Id")
+	}
+	if doc.After > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((doc.After+time.Second-1)/time.Second)))
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(doc.Status)
+	if r.Method == http.MethodHead {
+		return
+	}
+	if err := json.NewEncoder(w).Encode(doc); err != nil {
+		zerolog.Ctx(r.Context()).Debug().Err(err).Msg("client left before the end of the answer")
+	}
+}
+
+// JSON sends v as application/json with that status.
+func JSON(w http.ResponseWriter, r *http.Request, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		zerolog.Ctx(r.Context()).Debug().Err(err).Msg("client left before the end of the answer")
+	}
+}

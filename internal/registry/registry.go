@@ -1,0 +1,168 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/passerelle-hub/passerelle/connectors"
+	"github.com/passerelle-hub/passerelle/internal/habilitation"
+	"github.com/passerelle-hub/passerelle/internal/store"
+)
+
+// Outbox queues what must follow a change, in the transaction of that change.
+type Outbox interface {
+	Queue(ctx context.Context, tx pgx.Tx, events []Followup) error
+}
+
+// Followup is something that must follow a committed change.
+type Followup interface{ followup() }
+
+// InboundStored: events of these requests wait to be applied.
+type InboundStored struct{ Keys []store.InboundKey }
+
+// ProvisioningRequested: a credential must be made, resumed or have its rights changed.
+type ProvisioningRequested struct {
+	CredentialID uuid.UUID
+	Manager      string
+}
+
+// RevocationRequested: a credential must be ended at its manager, not before At.
+type RevocationRequested struct {
+	CredentialID uuid.UUID
+	Manager      string
+	At           time.Time
+}
+
+// EventPublished: these deliveries are due.
+type EventPublished struct{ Deliveries []int64 }
+
+// MailQueued: this mail is due.
+type MailQueued struct{ MailID uuid.UUID }
+
+// PartnerPaused: nothing more is sent to a partner until it is resumed.
+type PartnerPaused struct{ Name string }
+
+// PartnerResumed: what waited for a partner goes on now.
+type PartnerResumed struct{ Name string }
+
+func (InboundStored) followup()         {}
+func (ProvisioningRequested) followup() {}
+func (RevocationRequested) followup()   {}
+func (EventPublished) followup()        {}
+func (MailQueued) followup()            {}
+func (PartnerPaused) followup()         {}
+func (PartnerResumed) followup()        {}
+
+// Catalogue says what is known of definitions and forms.
+type Catalogue interface {
+	// Definition gives a definition by uid.
+	Definition(uid string) (habilitation.Definition, bool)
+	// DefinitionOfForm gives the uid of the definition a form belongs to.
+	DefinitionOfForm(form string) (uid string, ok bool)
+}
+
+// Policy says what an approval of a definition opens.
+type Policy struct {
+	Managers      []string // connector instances; none: nothing to open
+	Lifetime      func(from time.Time) time.Time
+	ArchiveRevoke bool // an archived request loses its keys after ArchiveNotice
+	ArchiveNotice time.Duration
+}
+
+// Policies gives the policy of a definition, false while none is configured.
+type Policies interface {
+	Policy(definition string) (Policy, bool)
+}
+
+// Settings of the hub that its decisions depend on.
+type Settings struct {
+	PublicURL    string        // no slash at the end
+	TokenEnv     string        // "live" or "test" (tokens.md, 7.2)
+	LinkLifetime time.Duration // of a one-time link
+}
+
+// Registry changes state.
+type Registry struct {
+	store     *store.Store
+	inbox     *store.Inbox
+	outbox    Outbox
+	catalogue Catalogue
+	policies  Policies
+	settings  Settings
+	now       func() time.Time
+}
+
+// New gives a registry. Run must be running for Receive to answer.
+func New(s *store.Store, outbox Outbox, catalogue Catalogue, policies Policies, settings Settings, now func() time.Time) *Registry {
+	r := &Registry{store: s, outbox: outbox, catalogue: catalogue, policies: policies, settings: settings, now: now}
+	r.inbox = s.NewInbox(func(ctx context.Context, tx pgx.Tx, keys []store.InboundKey) error {
+		return outbox.Queue(ctx, tx, []Followup{InboundStored{Keys: keys}})
+	})
+	return r
+}
+
+// Run serves Receive until ctx ends, then finishes what was taken in.
+func (r *Registry) Run(ctx context.Context) { r.inbox.Run(ctx) }
+
+// Command is a change of state. Commands are made by this package's types only.
+type Command interface {
+	apply(ctx context.Context, u *unit) error
+}
+
+// Record runs cmd in one transaction, with its history and what must follow.
+func (r *Registry) Record(ctx context.Context, cmd Command) error {
+	return r.store.InTx(ctx, func(tx *store.Tx) error {
+		u := &unit{Registry: r, tx: tx, at: r.now().UTC(), correlation: connectors.Correlation(ctx), actor: actorOf(ctx)}
+		if err := cmd.apply(ctx, u); err != nil {
+			return err
+		}
+		if len(u.follow) == 0 {
+			return nil
+		}
+		return r.outbox.Queue(ctx, tx.SQL, u.follow)
+	})
+}
+
+// unit is one command's work: its transaction, its moment, what follows.
+type unit struct {
+	*Registry
+	tx          *store.Tx
+	at          time.Time
+	actor       string
+	correlation string
+	follow      []Followup
+}
+
+func (u *unit) then(f Followup) { u.follow = append(u.follow, f) }
+
+// write adds a line to a request's history.
+func (u *unit) write(ctx context.Context, requestID int64, event, entityType, entityID, reason string, detail map[string]any) error {
+	return u.tx.AppendHistory(ctx, requestID, store.Line{
+		At: u.at, Actor: u.actor, Event: event, EntityType: entityType, EntityID: entityID,
+		Reason: reason, Detail: detail, Correlation: u.correlation,
+	})
+}
+
+type actorKey struct{}
+
+// WithActor carries who acts: "person:12", "client:<id>", "job:<kind>", "operator:<name>".
+func WithActor(ctx context.Context, actor string) context.Context {
+	return context.WithValue(ctx, actorKey{}, actor)
+}
+
+func actorOf(ctx context.Context) string {
+	if actor, ok := ctx.Value(actorKey{}).(string); ok {
+		return actor
+	}
+	return "hub"
+}
+
+// StateError: the credential, link or event is not in a state that allows the
+// command; another worker or a person was first. Nothing was done.
+type StateError struct{ What, State string }
+
+func (e *StateError) Error() string { return fmt.Sprintf("%s is %s", e.What, e.State) }
