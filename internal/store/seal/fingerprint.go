@@ -1,0 +1,36 @@
+package seal
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+)
+
+// FingerprintLen is the length of a fingerprint, in bytes.
+const FingerprintLen = sha256.Size
+
+// Fingerprint gives the HMAC-SHA-256 of a value under a key derived from the
+// ring's fingerprint key: it finds a sealed value without opening it, and says
+// nothing to who has not the ring. It stays the same when the active key
+// changes. Values of different kinds carry a prefix of their own ("address/…").
+func (r *Keyring) Fingerprint(value []byte) []byte {
+	return r.keys[r.fingerprints].mac(value)
+}
+
+// Fingerprints gives the fingerprint under each key of the ring, Fingerprint
+// first. A look-up that compares with all of them keeps finding what was stored
+// while the fingerprint key itself is being replaced.
+func (r *Keyring) Fingerprints(value []byte) [][]byte {
+	all := [][]byte{r.Fingerprint(value)}
+	for _, id := range r.KeyIDs() {
+		if id != r.fingerprints {
+			all = append(all, r.keys[id].mac(value))
+		}
+	}
+	return all
+}
+
+func (k ringKey) mac(value []byte) []byte {
+	mac := hmac.New(sha256.New, k.fingerprint)
+	mac.Write(value)
+	return mac.Sum(nil)
+}
