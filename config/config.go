@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/passerelle-hub/passerelle/connectors"
@@ -49,24 +50,24 @@ type Hub struct {
 
 // HTTP is the public listener.
 type HTTP struct {
-	Listen          string        `yaml:"listen" env:"LISTEN"`
-	MaxBody         Size          `yaml:"max_body" env:"MAX_BODY"` // of a request, webhooks included
-	ReadTimeout     time.Duration `yaml:"read_timeout" env:"READ_TIMEOUT"`
-	WriteTimeout    time.Duration `yaml:"write_timeout" env:"WRITE_TIMEOUT"`
-	IdleTimeout     time.Duration `yaml:"idle_timeout" env:"IDLE_TIMEOUT"`
-	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" env:"SHUTDOWN_TIMEOUT"`
-	TrustedProxies  []CIDR        `yaml:"trusted_proxies" env:"TRUSTED_PROXIES"` // X-Forwarded-For is believed from these only
-	TLS             TLS           `yaml:"tls" envPrefix:"TLS_"`
+	Listen          string         `yaml:"listen" env:"LISTEN"`
+	MaxBody         Size           `yaml:"max_body" env:"MAX_BODY"` // of a request, webhooks included
+	ReadTimeout     time.Duration  `yaml:"read_timeout" env:"READ_TIMEOUT"`
+	WriteTimeout    time.Duration  `yaml:"write_timeout" env:"WRITE_TIMEOUT"`
+	IdleTimeout     time.Duration  `yaml:"idle_timeout" env:"IDLE_TIMEOUT"`
+	ShutdownTimeout time.Duration  `yaml:"shutdown_timeout" env:"SHUTDOWN_TIMEOUT"`
+	TrustedProxies  []netip.Prefix `yaml:"trusted_proxies" env:"TRUSTED_PROXIES"` // X-Forwarded-For is believed from these only
+	TLS             TLS            `yaml:"tls" envPrefix:"TLS_"`
 }
 
 // TLS names the certificate and key of a listener, PEM files; both or none.
 type TLS struct {
-	Cert string `yaml:"cert" env:"CERT" kind:"path"`
-	Key  string `yaml:"key" env:"KEY" kind:"path"`
+	CertFile string `yaml:"cert_file" env:"CERT_FILE" kind:"path"`
+	KeyFile  string `yaml:"key_file" env:"KEY_FILE" kind:"path"`
 }
 
 // Enabled reports whether the listener speaks TLS itself.
-func (t TLS) Enabled() bool { return t.Cert != "" && t.Key != "" }
+func (t TLS) Enabled() bool { return t.CertFile != "" && t.KeyFile != "" }
 
 // Ops is the operators' listener. It is never without a credential: with no
 // user in the settings, cmd generates one at start and prints it once.

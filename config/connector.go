@@ -1,6 +1,10 @@
 package config
 
-import "go.yaml.in/yaml/v3"
+import (
+	"reflect"
+
+	"go.yaml.in/yaml/v3"
+)
 
 // Connector is one partner. Config stays a node: the table of connectors in cmd
 // knows the type it is decoded into (Decode).
@@ -10,4 +14,40 @@ type Connector struct {
 	Environment Environment `yaml:"environment" env:"ENVIRONMENT"` // default: hub.environment
 	Paused      bool        `yaml:"paused" env:"PAUSED"`           // nothing is sent, jobs wait
 	Config      yaml.Node   `yaml:"config" env:"-"`
+
+	key, file, dir string
+	decoded        any
+	trail          trail
+}
+
+// Decode reads the connector's own settings over into, a pointer to its Config
+// with the defaults set. It is as strict as Load and its error is Faults too:
+// unknown keys, wrong types, `token_file` beside a Secret named `token`. There
+// is no other way to a secret: the text of the file is never expanded.
+//
+// Config.Print shows what was decoded, secrets hidden.
+func (c *Connector) Decode(into any) error {
+	r := &reader{report: &report{file: c.file, trail: trail{}}, dir: c.dir}
+	if err := r.decode(&c.Config, into, join(c.key, "config")); err != nil {
+		return err
+	}
+	c.decoded, c.trail = into, r.trail
+	return nil
+}
+
+// DecodeConnector is Connector.Decode for a node that Load did not read:
+// faults have lines but no file, relative paths start at the current folder.
+func DecodeConnector(node *yaml.Node, into any) error {
+	r := &reader{report: &report{trail: trail{}}}
+	return r.decode(node, into, "")
+}
+
+func (r *reader) decode(n *yaml.Node, into any, key string) error {
+	if n.Kind == yaml.DocumentNode {
+		n = n.Content[0]
+	}
+	if n.Kind != 0 {
+		r.read(n, reflect.ValueOf(into).Elem(), key, "")
+	}
+	return r.err()
 }

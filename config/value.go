@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"math"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -54,13 +53,22 @@ type Lifetime struct {
 	exact        time.Duration
 }
 
-// Months, Days and Exact make lifetimes.
-func Months(n int) Lifetime          { return Lifetime{months: n} }
-func Days(n int) Lifetime            { return Lifetime{days: n} }
+// Months gives a lifetime of n calendar months.
+func Months(n int) Lifetime { return Lifetime{months: n} }
+
+// Days gives a lifetime of n calendar days.
+func Days(n int) Lifetime { return Lifetime{days: n} }
+
+// Exact gives a lifetime of d.
 func Exact(d time.Duration) Lifetime { return Lifetime{exact: d} }
-func (l Lifetime) IsZero() bool      { return l == Lifetime{} }
+
+// IsZero reports a lifetime of nothing.
+func (l Lifetime) IsZero() bool { return l == Lifetime{} }
+
+// longest is the most that l can last, to compare it with a bound.
 func (l Lifetime) longest() time.Duration {
-	return time.Duration(l.months)*31*24*time.Hour + time.Duration(l.days)*24*time.Hour + l.exact
+	const day = 24 * time.Hour
+	return time.Duration(l.months)*31*day + time.Duration(l.days)*day + l.exact
 }
 
 // AddTo gives the moment l after t. The day stays within the month: one month
@@ -76,7 +84,7 @@ func (l Lifetime) AddTo(t time.Time) time.Time {
 	return t.AddDate(0, 0, l.days).Add(l.exact)
 }
 
-// maxLifetime bounds a lifetime, in months or days: ten years.
+// Ten years, in months and in days.
 const maxLifetimeMonths, maxLifetimeDays = 120, 3660
 
 // UnmarshalText reads a lifetime.
@@ -120,20 +128,3 @@ func (l Lifetime) String() string {
 
 // MarshalText writes what UnmarshalText reads.
 func (l Lifetime) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
-
-// CIDR is a range of addresses; a bare address is a range of one.
-type CIDR struct{ netip.Prefix }
-
-// UnmarshalText reads a range or an address.
-func (c *CIDR) UnmarshalText(text []byte) error {
-	p, err := netip.ParsePrefix(string(text))
-	if err != nil {
-		addr, addrErr := netip.ParseAddr(string(text))
-		if addrErr != nil || addr.Zone() != "" {
-			return fmt.Errorf("%q is not a range of addresses such as 10.0.0.0/8", text)
-		}
-		p = netip.PrefixFrom(addr, addr.BitLen())
-	}
-	c.Prefix = p.Masked()
-	return nil
-}

@@ -1,0 +1,242 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/passerelle-hub/passerelle/connectors"
+)
+
+// maxSecrets is how many secrets of one source are live at once: two while
+// they rotate, and one to spare.
+const maxSecrets = 3
+
+func (ck checker) sources() {
+	names := ck.unique()
+	owner := map[string]string{} // secret -> key of its source
+	for i, s := range ck.c.DataPass.Sources {
+		key := index("datapass.sources", i)
+		ck.name(key+".name", s.Name)
+		names(key+".name", s.Name)
+		ck.environment(key+".environment", s.Environment)
+		for n, uid := range s.Definitions {
+			ck.uid(index(key+".definitions", n), uid)
+		}
+		if len(s.Secrets) == 0 {
+			ck.at(key+".secrets", "missing: webhooks could not be verified")
+		}
+		if len(s.Secrets) > maxSecrets {
+			ck.at(key+".secrets", "%d secrets are given: %d at most", len(s.Secrets), maxSecrets)
+		}
+		for n, secret := range s.Secrets {
+			at := index(key+".secrets", n)
+			if secret.IsZero() {
+				ck.at(at, "missing")
+				continue
+			}
+			ck.secret(at, secret, minSecret)
+			if other, taken := owner[secret.Reveal()]; taken {
+				ck.at(at, "is the secret of %s too", other)
+			}
+			owner[secret.Reveal()] = at
+		}
+		ck.datapassAPI(key, s)
+	}
+}
+
+func (ck checker) datapassAPI(key string, s Source) {
+	api := key + ".api"
+	if !s.API.Enabled() {
+		if s.API.ClientID != "" || !s.API.ClientSecret.IsZero() {
+			ck.at(api+".url", "missing: a client is given without it")
+		}
+		if s.CatchUpEvery != 0 {
+			ck.at(key+".catch_up_every", "demands %s.url", api)
+		}
+		return
+	}
+	ck.url(api+".url", s.API.URL)
+	if s.API.ClientID == "" {
+		ck.at(api+".client_id", "missing")
+	}
+	if s.API.ClientSecret.IsZero() {
+		ck.at(api+".client_secret", "missing")
+	}
+	if s.CatchUpEvery != 0 {
+		between(ck, key+".catch_up_every", s.CatchUpEvery, time.Second, 7*24*time.Hour)
+	}
+}
+
+func (ck checker) definitions() {
+	ck.exists("definitions.dir", ck.c.Definitions.Dir, true)
+}
+
+func (ck checker) connectors() {
+	names := ck.unique()
+	for i, p := range ck.c.Connectors {
+		key := index("connectors", i)
+		ck.name(key+".name", p.Name)
+		names(key+".name", p.Name)
+		ck.name(key+".type", p.Type)
+		ck.environment(key+".environment", p.Environment)
+	}
+}
+
+// maxOfflineLifetime bounds a token that is checked without asking the hub
+// (tokens.md, 7.5).
+const maxOfflineLifetime = time.Hour
+
+func (ck checker) provisioning() {
+	managers := map[string]Environment{}
+	for _, p := range ck.c.Connectors {
+		managers[p.Name] = p.Environment
+	}
+	seen := map[string]string{}
+	for i, p := range ck.c.Provisioning {
+		key := index("provisioning", i)
+		ck.uid(key+".definition", p.Definition)
+		ck.environment(key+".environment", p.Environment)
+		pair := p.Definition + " " + string(p.Environment)
+		if first, twice := seen[pair]; twice {
+			ck.at(key+".definition", "%s is listed twice for %s, first at %s", p.Definition, p.Environment, first)
+		} else {
+			seen[pair] = key
+		}
+		if len(p.Managers) == 0 {
+			ck.at(key+".managers", "missing: an approval would open nothing")
+		}
+		unique := ck.unique()
+		for n, name := range p.Managers {
+			at := index(key+".managers", n)
+			unique(at, name)
+			if env, ok := managers[name]; !ok {
+				ck.at(at, "%q is not the name of one of connectors", name)
+			} else if env != p.Environment {
+				ck.at(at, "%s is a connector for %s, this entry is for %s", name, env, p.Environment)
+			}
+		}
+		ck.policy(key, p)
+	}
+}
+
+func (ck checker) policy(key string, p Provisioning) {
+	if p.TokenLifetime.longest() < time.Minute {
+		ck.at(key+".token_lifetime", "%s is out of range: one minute at least", p.TokenLifetime)
+	}
+	if p.OfflineChecks && p.TokenLifetime.longest() > maxOfflineLifetime {
+		ck.at(key+".token_lifetime", "%s is more than 1h, the most with offline_checks", p.TokenLifetime)
+	}
+	oneOf(ck, key+".archive_policy", p.ArchivePolicy, ArchiveRevoke, ArchiveKeep)
+	if p.ArchivePolicy == ArchiveKeep && ck.trail.explicit(key+".archive_notice") {
+		ck.at(key+".archive_notice", "has no meaning with archive_policy keep")
+	}
+	oneOf(ck, key+".editor_fetch", p.EditorFetch, FetchNone, FetchDeclared, FetchConsented)
+	for n, days := range p.Notices {
+		at := index(key+".notices", n)
+		between(ck, at, days, 0, 3650)
+		if slices.Contains(p.Notices[:n], days) {
+			ck.at(at, "%d is given twice", days)
+		}
+	}
+}
+
+// placeholder is in every secret of the example.
+const placeholder = "change-me"
+
+// placeholders refuses the example's secrets outside a sandbox.
+func (ck checker) placeholders() {
+	if ck.c.Hub.Environment == Sandbox {
+		return
+	}
+	eachSecret(ck.c, func(key string, s connectors.Secret) {
+		if strings.Contains(s.Reveal(), placeholder) {
+			ck.at(key, "is the example's: change it")
+		}
+	})
+	for i, k := range ck.c.Sealing.Keys {
+		if bytes, err := k.Bytes(); err == nil && strings.Contains(string(bytes), placeholder) {
+			ck.at(index("sealing.keys", i)+".key", "is the example's: change it")
+		}
+	}
+}
+
+func (ck checker) name(key, v string) {
+	switch {
+	case v == "":
+		ck.at(key, "missing")
+	case !nameRule.MatchString(v):
+		ck.at(key, "%q is not a name: small letters, digits and -, 63 at most", v)
+	}
+}
+
+// unique gives a check that refuses a value it has seen.
+func (ck checker) unique() func(key, v string) {
+	seen := map[string]string{}
+	return func(key, v string) {
+		if first, twice := seen[v]; twice && v != "" {
+			ck.at(key, "%q is given twice, first at %s", v, first)
+			return
+		}
+		seen[v] = key
+	}
+}
+
+func (ck checker) uid(key, v string) {
+	switch {
+	case v == "":
+		ck.at(key, "missing")
+	case !uidRule.MatchString(v):
+		ck.at(key, "%q is not the uid of a definition", v)
+	}
+}
+
+// environment leaves alone what follows hub.environment: one fault is enough.
+func (ck checker) environment(key string, e Environment) {
+	if ck.trail[key].derived == "" {
+		oneOf(ck, key, e, Production, Staging, Sandbox)
+	}
+}
+
+// secret checks the length of a secret that is given.
+func (ck checker) secret(key string, s connectors.Secret, shortest int) {
+	if !s.IsZero() && len(s.Reveal()) < shortest {
+		ck.at(key, "is too short: %d characters at least", shortest)
+	}
+}
+
+func (ck checker) listen(key, v string) {
+	host, port, err := net.SplitHostPort(v)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || host != "" && net.ParseIP(host) == nil && !hostRule.MatchString(host) {
+		ck.at(key, "%q is not an address to listen on, such as 127.0.0.1:8080", v)
+	}
+}
+
+// url checks an address of ours or of the operator's: https unless loopback,
+// no credentials. It does not quote it: a wrong one may hold a password.
+func (ck checker) url(key, v string) *url.URL {
+	u, err := url.Parse(v)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		ck.at(key, "is not an https URL")
+	case u.User != nil:
+		ck.at(key, "holds credentials: they have settings of their own")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		ck.at(key, "must be https: only loopback may be http")
+	default:
+		return u
+	}
+	return nil
+}
+
+// isLoopback reports whether a host is this machine only.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,86 @@
+package config
+
+import "time"
+
+// Default gives the settings of an empty file: a hub that serves loopback with
+// a private Postgres.
+func Default() *Config {
+	return &Config{
+		Hub: Hub{Name: "passerelle", Environment: Sandbox},
+		HTTP: HTTP{
+			Listen:          "127.0.0.1:8080",
+			MaxBody:         1 << 20,
+			ReadTimeout:     15 * time.Second,
+			WriteTimeout:    30 * time.Second,
+			IdleTimeout:     2 * time.Minute,
+			ShutdownTimeout: 25 * time.Second,
+		},
+		Ops: Ops{Listen: "127.0.0.1:9090"},
+		Database: Database{
+			DataDir:          "data",
+			MaxConns:         16,
+			Migrate:          MigrateAuto,
+			StatementTimeout: 30 * time.Second,
+		},
+		Log: Log{Level: "info", Format: LogJSON},
+		// webhooks.md, River, traps 1, 5 and 6.
+		Jobs: Jobs{
+			Timeout:       45 * time.Second,
+			RescueAfter:   2 * time.Minute,
+			FetchCooldown: 10 * time.Millisecond,
+			Workers:       map[string]int{defaultQueue: 10},
+			Retention: JobRetention{
+				Completed: 15 * time.Minute,
+				Cancelled: 24 * time.Hour,
+				Discarded: 7 * 24 * time.Hour,
+			},
+		},
+		Mail: Mail{
+			SMTP:    SMTP{Port: 587, TLS: SMTPStartTLS},
+			Timeout: 30 * time.Second,
+		},
+		Egress: Egress{
+			Ports:          []int{443, 8443},
+			ConnectTimeout: 5 * time.Second,
+			Timeout:        10 * time.Second,
+		},
+		Webhooks: Webhooks{
+			// Standard Webhooks' own (webhooks.md, Dialects).
+			Schedule: []time.Duration{
+				5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
+				10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
+			},
+			MaxAttemptsAge:   5 * 24 * time.Hour,
+			AttemptRetention: 30 * 24 * time.Hour,
+			PayloadRetention: 30 * 24 * time.Hour,
+			Timeout:          10 * time.Second,
+			ClaimFor:         15 * time.Second,
+			Lease:            time.Minute,
+		},
+		Handover:   Handover{LinkLifetime: 7 * 24 * time.Hour},
+		RateLimits: RateLimits{PerClient: 300, PerAddress: 60},
+	}
+}
+
+func (u *User) setDefaults() { u.Role = Reader }
+
+func (s *Source) setDefaults() { s.CatchUpEvery = 15 * time.Minute }
+
+func (p *Provisioning) setDefaults() {
+	p.TokenLifetime = Months(18)
+	p.ArchivePolicy = ArchiveRevoke
+	p.ArchiveNotice = Days(30)
+	p.EditorFetch = FetchConsented
+	p.Notices = []int{90, 60, 30, 14, 7, 1, 0}
+}
+
+// defaultQueue names the entry of jobs.workers for the queues it does not name.
+const defaultQueue = "default"
+
+// WorkersFor gives how many jobs of a queue run at once in this process.
+func (j Jobs) WorkersFor(queue string) int {
+	if n, ok := j.Workers[queue]; ok {
+		return n
+	}
+	return j.Workers[defaultQueue]
+}
