@@ -145,7 +145,7 @@ func messageOf(body []byte) string {
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return ""
 	}
-	return strings.Join(collect(answer, 3), ": ")
+	return strings.Join(collect(answer, 5), ": ")
 }
 
 func collect(value any, depth int) []string {
