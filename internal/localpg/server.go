@@ -114,14 +114,21 @@ func (s *Server) open(ctx context.Context, opts Options, bin programs, among []i
 	}
 
 	limit := time.Now().Add(lastWishes)
+	var alive error
 	for {
 		err := s.launch(ctx, bin, as, opts)
-		if !errors.Is(err, ErrRunning) || time.Now().After(limit) {
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return errors.Join(alive, err)
+		case !errors.Is(err, ErrRunning) || time.Now().After(limit):
 			return err
 		}
+		alive = err
 		select {
 		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
+			return errors.Join(alive, ctx.Err())
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

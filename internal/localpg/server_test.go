@@ -182,7 +182,7 @@ func TestDurableServer(t *testing.T) {
 		if err := os.Remove(filepath.Join(dir, "lock")); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		_, err := Start(ctx, Options{Dir: dir})
 		if !errors.Is(err, ErrRunning) || !strings.Contains(err.Error(), "PID") {
