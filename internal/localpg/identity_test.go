@@ -1,8 +1,8 @@
 package localpg
 
 import (
-	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -74,7 +74,7 @@ func TestOrdinaryUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	binary := filepath.Join(dir, "localpg.test")
-	copyFile(t, self(t), binary)
+	copyProgram(t, self(t), binary)
 	as := &syscall.SysProcAttr{}
 	nobody[0].apply(as)
 	cmd, stdin, child := startChild(t, binary, Options{Throwaway: true}, as)
@@ -99,21 +99,11 @@ func TestOrdinaryUser(t *testing.T) {
 	}
 }
 
-func copyFile(t *testing.T, from, to string) {
+// copyProgram copies in another process: a file that this one has open for
+// writing could be inherited by a child of a parallel test, and then not run.
+func copyProgram(t *testing.T, from, to string) {
 	t.Helper()
-	in, err := os.Open(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		t.Fatal(err)
-	}
-	if err := out.Close(); err != nil {
-		t.Fatal(err)
+	if out, err := exec.CommandContext(t.Context(), "cp", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("cp: %v\n%s", err, out)
 	}
 }
