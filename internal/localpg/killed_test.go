@@ -100,7 +100,7 @@ func TestKilledParentLeavesADurableDirectoryThatStartsAtOnce(t *testing.T) {
 	}
 	dir := keptDir(t)
 	cmd, _, child := startChild(t, self(t), Options{Dir: dir}, nil)
-	execute(t, connect(t, child.URL), "CREATE TABLE orphaned AS SELECT 42 AS n")
+	execute(t, connect(t, child.URL), "DROP TABLE IF EXISTS orphaned; CREATE TABLE orphaned AS SELECT 42 AS n")
 	kill(t, cmd)
 
 	srv := mustStart(t, Options{Dir: dir}) // While the first server may still be on its way out.

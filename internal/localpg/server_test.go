@@ -144,7 +144,7 @@ func TestDurableServer(t *testing.T) {
 			}
 		}
 		conn := connect(t, srv.URL(`pass"erelle`))
-		execute(t, conn, "CREATE TABLE commune AS SELECT 'Clermont-Ferrand' AS name")
+		execute(t, conn, "DROP TABLE IF EXISTS commune; CREATE TABLE commune AS SELECT 'Clermont-Ferrand' AS name")
 		if got := one[string](t, conn, "SELECT current_setting('fsync')"); got != "on" {
 			t.Errorf("fsync is %q, want on", got)
 		}
@@ -193,7 +193,7 @@ func TestDurableServer(t *testing.T) {
 
 	t.Run("recovers after it was killed", func(t *testing.T) {
 		srv := mustStart(t, Options{Dir: dir})
-		execute(t, connect(t, srv.URL("postgres")), "CREATE TABLE killed AS SELECT 42 AS n")
+		execute(t, connect(t, srv.URL("postgres")), "DROP TABLE IF EXISTS killed; CREATE TABLE killed AS SELECT 42 AS n")
 		if err := srv.process.Kill(); err != nil {
 			t.Fatal(err)
 		}
