@@ -1,8 +1,8 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
-	"encoding/base64"
 	"net"
 	"net/mail"
 	"net/netip"
@@ -20,6 +20,7 @@ var (
 	nameRule  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	uidRule   = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
 	queueRule = regexp.MustCompile(`^[a-z0-9]+([_-]?[a-z0-9]+)*$`) // River's own
+	keyIDRule = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 	userRule  = regexp.MustCompile(`^[a-zA-Z0-9._@-]{1,64}$`)
 	hostRule  = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$`)
 )
@@ -155,24 +156,37 @@ func (ck checker) databaseURL(key string, s connectors.Secret) {
 func (ck checker) sealing() {
 	s := ck.c.Sealing
 	ids := ck.unique()
-	known := false
+	known := map[string]bool{}
+	values := map[string]string{} // key -> where it was given first
 	for i, k := range s.Keys {
 		key := index("sealing.keys", i)
-		ck.name(key+".id", k.ID)
+		if !keyIDRule.MatchString(k.ID) {
+			ck.at(key+".id", "%q is not an id: small letters, digits and -, 32 at most", k.ID)
+		}
 		ids(key+".id", k.ID)
-		known = known || k.ID == s.Active
-		if k.Key.IsZero() {
+		known[k.ID] = true
+		raw, err := k.Bytes()
+		switch first := values[string(raw)]; {
+		case k.Key.IsZero():
 			ck.at(key+".key", "missing")
-		} else if bytes, err := base64.StdEncoding.DecodeString(k.Key.Reveal()); err != nil || len(bytes) != sealingKeyBytes {
+		case err != nil || len(raw) != sealingKeyBytes:
 			ck.at(key+".key", "is not %d bytes in base64 (openssl rand -base64 %d)", sealingKeyBytes, sealingKeyBytes)
+		case bytes.Count(raw, raw[:1]) == len(raw):
+			ck.at(key+".key", "repeats one byte: it was not drawn at random")
+		case first != "":
+			ck.at(key+".key", "is the key of %s too", first)
+		default:
+			values[string(raw)] = key
 		}
 	}
-	switch {
-	case known, len(s.Keys) == 0 && s.Active == "":
-	case s.Active == "":
-		ck.at("sealing.active", "missing: several keys are given")
-	default:
-		ck.at("sealing.active", "%q is not the id of one of sealing.keys", s.Active)
+	for _, role := range []struct{ key, id string }{{"sealing.active", s.Active}, {"sealing.fingerprints", s.Fingerprints}} {
+		switch {
+		case known[role.id], len(s.Keys) == 0 && role.id == "":
+		case role.id == "":
+			ck.at(role.key, "missing: several keys are given")
+		case ck.trail[role.key].derived == "":
+			ck.at(role.key, "%q is not the id of one of sealing.keys", role.id)
+		}
 	}
 }
 
@@ -185,7 +199,7 @@ func (ck checker) jobs() {
 	j := ck.c.Jobs
 	between(ck, "jobs.timeout", j.Timeout, time.Second, time.Hour)
 	if j.RescueAfter <= j.Timeout {
-		ck.at("jobs.rescue_after", "%s is not more than jobs.timeout (%s): running jobs would be started again", j.RescueAfter, j.Timeout)
+		ck.at("jobs.rescue_after", "%v is not more than jobs.timeout (%v): running jobs would be started again", short(j.RescueAfter), short(j.Timeout))
 	}
 	between(ck, "jobs.rescue_after", j.RescueAfter, time.Second, 24*time.Hour)
 	between(ck, "jobs.fetch_cooldown", j.FetchCooldown, time.Millisecond, time.Second)
@@ -258,11 +272,12 @@ func (ck checker) egress() {
 	if e.Proxy.URL.IsZero() && e.Proxy.Guarded {
 		ck.at("egress.proxy.guarded", "is set without egress.proxy.url")
 	}
-	between(ck, "egress.connect_timeout", e.ConnectTimeout, 10*time.Millisecond, time.Minute)
-	between(ck, "egress.timeout", e.Timeout, 10*time.Millisecond, 5*time.Minute)
-	if e.ConnectTimeout > e.Timeout {
-		ck.at("egress.connect_timeout", "%s is more than egress.timeout (%s), which contains it", e.ConnectTimeout, e.Timeout)
-	}
+	ck.exists("egress.ca_file", e.CAFile, false)
+	t := e.Timeouts
+	between(ck, "egress.timeouts.connect", t.Connect, time.Millisecond, 5*time.Minute)
+	between(ck, "egress.timeouts.tls", t.TLS, time.Millisecond, 5*time.Minute)
+	between(ck, "egress.timeouts.first_byte", t.FirstByte, time.Millisecond, 5*time.Minute)
+	between(ck, "egress.timeouts.total", t.Total, time.Millisecond, 5*time.Minute)
 }
 
 func (ck checker) webhooks() {
@@ -278,24 +293,32 @@ func (ck checker) webhooks() {
 	between(ck, "webhooks.max_attempts_age", w.MaxAttemptsAge, time.Second, 90*24*time.Hour)
 	// A lane that is killed or outlives its lease delivers twice (webhooks.md, River, trap 5).
 	if w.ClaimFor+w.Timeout >= ck.c.Jobs.Timeout {
-		ck.at("webhooks.claim_for", "%s and webhooks.timeout (%s) are not less than jobs.timeout (%s) together: lanes would be cut", w.ClaimFor, w.Timeout, ck.c.Jobs.Timeout)
+		ck.at("webhooks.claim_for", "%v and webhooks.timeout (%v) are not less than jobs.timeout (%v) together: lanes would be cut", short(w.ClaimFor), short(w.Timeout), short(ck.c.Jobs.Timeout))
 	}
 	if w.Lease <= ck.c.Jobs.Timeout {
-		ck.at("webhooks.lease", "%s is not more than jobs.timeout (%s): deliveries would be sent twice", w.Lease, ck.c.Jobs.Timeout)
+		ck.at("webhooks.lease", "%v is not more than jobs.timeout (%v): deliveries would be sent twice", short(w.Lease), short(ck.c.Jobs.Timeout))
 	}
 	if w.AttemptRetention < w.MaxAttemptsAge {
-		ck.at("webhooks.attempt_retention", "%s is less than webhooks.max_attempts_age (%s)", w.AttemptRetention, w.MaxAttemptsAge)
+		ck.at("webhooks.attempt_retention", "%v is less than webhooks.max_attempts_age (%v)", short(w.AttemptRetention), short(w.MaxAttemptsAge))
 	}
 	if w.PayloadRetention < w.MaxAttemptsAge {
-		ck.at("webhooks.payload_retention", "%s is less than webhooks.max_attempts_age (%s): retries would have no body", w.PayloadRetention, w.MaxAttemptsAge)
+		ck.at("webhooks.payload_retention", "%v is less than webhooks.max_attempts_age (%v): retries would have no body", short(w.PayloadRetention), short(w.MaxAttemptsAge))
 	}
 }
 
 // between checks a bound of a number, a duration or a size.
 func between[T cmp.Ordered](ck checker, key string, v, low, high T) {
 	if v < low || v > high {
-		ck.at(key, "%v is out of range: from %v to %v", v, low, high)
+		ck.at(key, "%v is out of range: from %v to %v", short(v), short(low), short(high))
 	}
+}
+
+// short drops the zeros of a duration: 5m, not 5m0s.
+func short(v any) any {
+	if d, ok := v.(time.Duration); ok {
+		return tidy(d.String())
+	}
+	return v
 }
 
 // oneOf checks a word.

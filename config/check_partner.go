@@ -158,7 +158,7 @@ func (ck checker) placeholders() {
 		}
 	})
 	for i, k := range ck.c.Sealing.Keys {
-		if bytes, err := k.Bytes(); err == nil && strings.Contains(string(bytes), placeholder) {
+		if raw, err := k.Bytes(); err == nil && strings.Contains(string(raw), placeholder) {
 			ck.at(index("sealing.keys", i)+".key", "is the example's: change it")
 		}
 	}

@@ -119,8 +119,9 @@ func (d Database) Private() bool { return d.URL.IsZero() }
 // they sealed; Active seals. With a private Postgres and no key here, cmd keeps
 // one in a file of database.data_dir.
 type Sealing struct {
-	Keys   []SealingKey `yaml:"keys" envPrefix:"KEYS_"`
-	Active string       `yaml:"active" env:"ACTIVE"` // id of the key that seals
+	Keys         []SealingKey `yaml:"keys" envPrefix:"KEYS_"`
+	Active       string       `yaml:"active" env:"ACTIVE"`             // id of the key that seals
+	Fingerprints string       `yaml:"fingerprints" env:"FINGERPRINTS"` // id of the key that makes fingerprints; stays when Active moves on
 }
 
 // SealingKey is one key: 32 bytes in base64 (SealingKey.Bytes decodes it).
@@ -257,16 +258,24 @@ type SMTP struct {
 
 // Egress bounds what goes to URLs given by users (connectors/outbound, Public).
 type Egress struct {
-	Allow          []string      `yaml:"allow" env:"ALLOW"` // hosts or CIDRs let through the guard
-	Ports          []int         `yaml:"ports" env:"PORTS"`
-	Proxy          Proxy         `yaml:"proxy" envPrefix:"PROXY_"`
-	ConnectTimeout time.Duration `yaml:"connect_timeout" env:"CONNECT_TIMEOUT"`
-	Timeout        time.Duration `yaml:"timeout" env:"TIMEOUT"` // of one exchange in all
+	Allow    []string       `yaml:"allow" env:"ALLOW"` // hosts, addresses or CIDRs let through the guard
+	Ports    []int          `yaml:"ports" env:"PORTS"`
+	Proxy    Proxy          `yaml:"proxy" envPrefix:"PROXY_"`
+	CAFile   string         `yaml:"ca_file" env:"CA_FILE" kind:"path"` // PEM roots added to the system's
+	Timeouts EgressTimeouts `yaml:"timeouts" envPrefix:"TIMEOUTS_"`
+}
+
+// EgressTimeouts bound the phases of one exchange.
+type EgressTimeouts struct {
+	Connect   time.Duration `yaml:"connect" env:"CONNECT"` // name resolution and TCP
+	TLS       time.Duration `yaml:"tls" env:"TLS"`
+	FirstByte time.Duration `yaml:"first_byte" env:"FIRST_BYTE"` // from the end of the request
+	Total     time.Duration `yaml:"total" env:"TOTAL"`
 }
 
 // Proxy is the way out for users' URLs. Its URL may carry a password: it is a
-// secret. Guarded says that the proxy itself refuses private addresses, which
-// the hub cannot see behind it.
+// secret. Guarded says that the proxy itself refuses private addresses: names
+// are then left to it, else the hub resolves and judges them first.
 type Proxy struct {
 	URL     connectors.Secret `yaml:"url" env:"URL"`
 	Guarded bool              `yaml:"guarded" env:"GUARDED"`

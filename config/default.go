@@ -40,9 +40,13 @@ func Default() *Config {
 			Timeout: 30 * time.Second,
 		},
 		Egress: Egress{
-			Ports:          []int{443, 8443},
-			ConnectTimeout: 5 * time.Second,
-			Timeout:        10 * time.Second,
+			Ports: []int{443, 8443},
+			Timeouts: EgressTimeouts{
+				Connect:   3 * time.Second,
+				TLS:       5 * time.Second,
+				FirstByte: 8 * time.Second,
+				Total:     10 * time.Second,
+			},
 		},
 		Webhooks: Webhooks{
 			// Standard Webhooks' own (webhooks.md, Dialects).

@@ -153,7 +153,9 @@ func (c *Config) settle() {
 		follow(index("provisioning", i)+".environment", "hub.environment", p.Environment == "", func() { p.Environment = c.Hub.Environment })
 	}
 	if len(c.Sealing.Keys) == 1 {
-		follow("sealing.active", "sealing.keys[0].id", c.Sealing.Active == "", func() { c.Sealing.Active = c.Sealing.Keys[0].ID })
+		only := c.Sealing.Keys[0].ID
+		follow("sealing.active", "sealing.keys[0].id", c.Sealing.Active == "", func() { c.Sealing.Active = only })
+		follow("sealing.fingerprints", "sealing.keys[0].id", c.Sealing.Fingerprints == "", func() { c.Sealing.Fingerprints = only })
 	}
 	if _, domain, ok := strings.Cut(strings.TrimSuffix(c.Mail.From, ">"), "@"); ok {
 		follow("mail.domain", "mail.from", c.Mail.Domain == "", func() { c.Mail.Domain = domain })

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"strings"
 
 	"github.com/passerelle-hub/passerelle/connectors"
 )
@@ -14,11 +15,11 @@ const sealingKeyBytes = 32
 
 // Bytes decodes the key. Load has checked its length: 32.
 func (k SealingKey) Bytes() ([]byte, error) {
-	bytes, err := base64.StdEncoding.DecodeString(k.Key.Reveal())
+	raw, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(k.Key.Reveal()))
 	if err != nil {
 		return nil, fmt.Errorf("sealing key %s is not base64", k.ID)
 	}
-	return bytes, nil
+	return raw, nil
 }
 
 var passwordHash = regexp.MustCompile(`^(\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}|\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+)$`)

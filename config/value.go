@@ -122,7 +122,7 @@ func (l Lifetime) String() string {
 	case l.days != 0:
 		return strconv.Itoa(l.days) + "d"
 	default:
-		return l.exact.String()
+		return tidy(l.exact.String())
 	}
 }
 
