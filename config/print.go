@@ -42,7 +42,7 @@ func (p *printer) group(v reflect.Value, key, indent string) {
 		for line := range strings.Lines(p.texts[indices.ReplaceAllString(at, "[]")]) {
 			fmt.Fprintf(p.out, "%s%s\n", indent, strings.Replace(strings.TrimRight(line, "\n"), exampleMark, "", 1))
 		}
-		if c, ok := v.Addr().Interface().(*Connector); ok && f.value.Type() == nodeType && c.decoded != nil {
+		if c, ok := v.Interface().(Connector); ok && f.value.Type() == nodeType && c.decoded != nil {
 			own := *p
 			own.trail = c.trail
 			own.setting(f.name, reflect.ValueOf(c.decoded), at, indent)
