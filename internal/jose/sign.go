@@ -1,0 +1,56 @@
+package jose
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/lestrrat-go/jwx/v2/jws"
+)
+
+// MaxToken bounds a token of the hub, in bytes (tokens.md, 7.5).
+const MaxToken = 4 << 10
+
+// Sign makes a compact JWS of the claims' JSON. Its header holds alg, kid and,
+// unless it is empty, typ. ErrTooLarge above MaxToken.
+func (k PrivateKey) Sign(typ string, claims any) (string, error) {
+	header := map[string]any{jws.KeyIDKey: k.KID()}
+	if typ != "" {
+		header[jws.TypeKey] = typ
+	}
+	return k.signWith(header, claims)
+}
+
+func (k PrivateKey) signWith(header map[string]any, claims any) (string, error) {
+	if k.IsZero() {
+		return "", ErrNoSigningKey
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrClaim, err)
+	}
+	protected := jws.NewHeaders()
+	for name, value := range header {
+		if err := protected.Set(name, value); err != nil {
+			return "", fmt.Errorf("%w: header %s", ErrMalformed, name)
+		}
+	}
+	signed, err := jws.Sign(payload, jws.WithKey(k.Alg().jwa(), k.raw, jws.WithProtectedHeaders(protected)))
+	if err != nil {
+		return "", ErrKey
+	}
+	if len(signed) > MaxToken {
+		return "", ErrTooLarge
+	}
+	return string(signed), nil
+}
+
+// verifySignature checks a compact JWS with the algorithm of the key.
+func verifySignature(token string, key PublicKey) error {
+	if key.IsZero() {
+		return ErrUnknownKey
+	}
+	if _, err := jws.Verify([]byte(token), jws.WithCompact(), jws.WithKey(key.alg.jwa(), key.raw)); err != nil {
+		return ErrSignature
+	}
+	return nil
+}
