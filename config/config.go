@@ -34,6 +34,7 @@ type Config struct {
 // Environment is one of DataPass's three (datapass.md, X-App-Environment).
 type Environment string
 
+// The environments.
 const (
 	Production Environment = "production"
 	Staging    Environment = "staging"
@@ -80,6 +81,7 @@ type Ops struct {
 // Role says what an ops user may do.
 type Role string
 
+// The roles.
 const (
 	Reader   Role = "reader"
 	Operator Role = "operator"
@@ -96,6 +98,7 @@ type User struct {
 // Migrate says what is done about the schema at start.
 type Migrate string
 
+// The ways to migrate.
 const (
 	MigrateAuto  Migrate = "auto"  // bring it up to date
 	MigrateCheck Migrate = "check" // refuse to serve when it is behind
@@ -133,6 +136,7 @@ type SealingKey struct {
 // LogFormat is the shape of the log's lines.
 type LogFormat string
 
+// The formats of the log.
 const (
 	LogJSON    LogFormat = "json"
 	LogConsole LogFormat = "console"
@@ -198,6 +202,7 @@ type Definitions struct {
 // ArchivePolicy says what an archived request does to its credentials.
 type ArchivePolicy string
 
+// The policies for archived requests.
 const (
 	ArchiveRevoke ArchivePolicy = "revoke" // after ArchiveNotice
 	ArchiveKeep   ArchivePolicy = "keep"   // they live until they expire
@@ -207,6 +212,7 @@ const (
 // (editors.md, 7).
 type EditorFetch string
 
+// The links that are enough.
 const (
 	FetchNone      EditorFetch = "none"
 	FetchDeclared  EditorFetch = "declared"
@@ -229,6 +235,7 @@ type Provisioning struct {
 // SMTPSecurity is how the relay's connection is protected.
 type SMTPSecurity string
 
+// The protections.
 const (
 	SMTPNone     SMTPSecurity = "none"
 	SMTPStartTLS SMTPSecurity = "starttls"

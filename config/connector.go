@@ -21,7 +21,7 @@ type Connector struct {
 }
 
 // Decode reads the connector's own settings over into, a pointer to its Config
-// with the defaults set. It is as strict as Load and its error is Faults too:
+// with the defaults set. It is as strict as Load and its error is FaultsError too:
 // unknown keys, wrong types, `token_file` beside a Secret named `token`. There
 // is no other way to a secret: the text of the file is never expanded.
 //

@@ -126,7 +126,7 @@ passerelle.yml:8: connectors[0].config.token: both token and token_file are give
 passerelle.yml:9: connectors[0].config.plans.x.id: expected a text, got a list of 1
 passerelle.yml:10: connectors[0].config.Hidden: unknown key
 passerelle.yml:11: connectors[0].config.strict: "true" is not true or false`
-	var faults Faults
+	var faults FaultsError
 	if !errors.As(err, &faults) {
 		t.Fatalf("got %v", err)
 	}

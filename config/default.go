@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"reflect"
+	"time"
+)
 
 // Default gives the settings of an empty file: a hub that serves loopback with
 // a private Postgres.
@@ -66,16 +69,22 @@ func Default() *Config {
 	}
 }
 
-func (u *User) setDefaults() { u.Role = Reader }
-
-func (s *Source) setDefaults() { s.CatchUpEvery = 15 * time.Minute }
-
-func (p *Provisioning) setDefaults() {
-	p.TokenLifetime = Months(18)
-	p.ArchivePolicy = ArchiveRevoke
-	p.ArchiveNotice = Days(30)
-	p.EditorFetch = FetchConsented
-	p.Notices = []int{90, 60, 30, 14, 7, 1, 0}
+// newElement makes an element of a list or map, with its defaults.
+func newElement(t reflect.Type) reflect.Value {
+	p := reflect.New(t)
+	switch e := p.Interface().(type) {
+	case *User:
+		e.Role = Reader
+	case *Source:
+		e.CatchUpEvery = 15 * time.Minute
+	case *Provisioning:
+		e.TokenLifetime = Months(18)
+		e.ArchivePolicy = ArchiveRevoke
+		e.ArchiveNotice = Days(30)
+		e.EditorFetch = FetchConsented
+		e.Notices = []int{90, 60, 30, 14, 7, 1, 0}
+	}
+	return p.Elem()
 }
 
 // defaultQueue names the entry of jobs.workers for the queues it does not name.

@@ -19,9 +19,9 @@ const prefix = "PASSERELLE_"
 // PASSERELLE_DATABASE_URL.
 const databaseURL = "DATABASE_URL"
 
-// foreign matches the variables that are not settings: the tests' own, and
+// foreign matches the variables that are not settings: those of tests, and
 // those that Kubernetes makes for a Service whose name starts with "passerelle".
-var foreign = regexp.MustCompile(`^PASSERELLE_(PEERS|([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|([A-Z0-9_]+_)?PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+var foreign = regexp.MustCompile(`^PASSERELLE_(PEERS|BENCH|BENCH_SCALE|CONTRACTS|([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|([A-Z0-9_]+_)?PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
 
 // variable is one setting that the environment may give.
 type variable struct {

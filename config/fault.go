@@ -28,12 +28,12 @@ func (f Fault) String() string {
 	return text
 }
 
-// Faults is everything wrong with the settings, in the order of the file, then
+// FaultsError is everything wrong with the settings, in the order of the file, then
 // the environment. It is the error of Load and Decode.
-type Faults []Fault
+type FaultsError []Fault
 
 // Error gives one line a fault.
-func (fs Faults) Error() string {
+func (fs FaultsError) Error() string {
 	lines := make([]string, len(fs))
 	for i, f := range fs {
 		lines[i] = f.String()
@@ -45,7 +45,7 @@ func (fs Faults) Error() string {
 type report struct {
 	file   string // the YAML file, "" for none
 	trail  trail
-	faults Faults
+	faults FaultsError
 }
 
 // add notes a fault of key at o.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -21,9 +22,9 @@ func faultsOf(t *testing.T, yml string, environ ...string) []string {
 	if err == nil {
 		return nil
 	}
-	var faults Faults
+	var faults FaultsError
 	if !errors.As(err, &faults) {
-		t.Fatalf("the error is no Faults but %T: %v", err, err)
+		t.Fatalf("the error is no FaultsError but %T: %v", err, err)
 	}
 	return strings.Split(err.Error(), "\n")
 }
@@ -73,6 +74,7 @@ func TestFileFaults(t *testing.T) {
 		{"yes is not true", "connectors:\n  - {name: a, type: b, paused: yes}\n", nil, `passerelle.yml:2: connectors[0].paused: "yes" is not true or false`},
 		{"a range of addresses that is none", "http:\n  trusted_proxies: [10.0.0.0]\n", nil, `passerelle.yml:2: http.trusted_proxies[0]: "10.0.0.0" is not a range of addresses such as 10.0.0.0/8`},
 		{"an alias that contains itself", "egress:\n  allow: &a [*a]\n", nil, "passerelle.yml:2: egress.allow[0]: the alias contains itself"},
+		{"a merge of what merges itself", "log: {<<: &a {<<: {level: info}}}\n", nil, "passerelle.yml:1: log: what is merged (<<) holds plain settings only"},
 		{"a merge of a value", "log: {<<: info}\n", nil, "passerelle.yml:1: log: a merge (<<) takes a group of settings"},
 	})
 }
@@ -134,5 +136,9 @@ func TestLoadTellsAFileThatCannotBeRead(t *testing.T) {
 	}
 	if _, err := Load(t.TempDir(), nil); err == nil {
 		t.Error("a folder was read as settings")
+	}
+	large := filepath.Join(secretDir(t, map[string]string{"large.yml": strings.Repeat("#", maxFile+1)}), "large.yml")
+	if _, err := Load(large, nil); err == nil || !strings.HasSuffix(err.Error(), "it is larger than 1MiB") {
+		t.Errorf("a file too large: %v", err)
 	}
 }

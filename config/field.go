@@ -60,7 +60,11 @@ func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textUn
 // setText reads a value that isText. What it quotes is never a secret:
 // a Secret takes any text.
 func setText(v reflect.Value, text string) error {
-	err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
+	reads, ok := v.Addr().Interface().(encoding.TextUnmarshaler)
+	if !ok {
+		return fmt.Errorf("a %s cannot be read from a text", v.Type())
+	}
+	err := reads.UnmarshalText([]byte(text))
 	if err != nil && v.Type() == prefixType {
 		return notA(v.Type(), text)
 	}
@@ -100,13 +104,4 @@ func wanted(t reflect.Type) string {
 	default:
 		return "a text"
 	}
-}
-
-// newElement makes an element of a list, with its defaults.
-func newElement(t reflect.Type) reflect.Value {
-	p := reflect.New(t)
-	if d, ok := p.Interface().(interface{ setDefaults() }); ok {
-		d.setDefaults()
-	}
-	return p.Elem()
 }

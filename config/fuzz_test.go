@@ -32,8 +32,8 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		out := printed(t, c)
-		var any map[string]any
-		if err := yaml.Unmarshal([]byte(out), &any); err != nil {
+		var read map[string]any
+		if err := yaml.Unmarshal([]byte(out), &read); err != nil {
 			t.Fatalf("what is printed is not YAML: %v\n%s", err, out)
 		}
 		shown := stripComments(out)
@@ -49,7 +49,7 @@ func FuzzLoad(f *testing.F) {
 // placed checks that every fault has a place and a problem.
 func placed(t *testing.T, err error) {
 	t.Helper()
-	var faults Faults
+	var faults FaultsError
 	if !errors.As(err, &faults) || len(faults) == 0 {
 		t.Fatalf("not faults but %T: %v", err, err)
 	}

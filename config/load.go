@@ -25,33 +25,20 @@ const maxFile = 1 << 20
 // os.Environ gives it) over them, and checks the whole. With an empty path it
 // reads DefaultFile, and does without when there is none.
 //
-// Its error is Faults: everything wrong, at once.
+// Its error is FaultsError: everything wrong, at once.
 func Load(path string, environ []string) (*Config, error) {
 	optional := path == ""
 	if optional {
 		path = DefaultFile
 	}
-	data, err := readFile(path)
+	data, err := readBounded(path, maxFile)
 	switch {
 	case optional && errors.Is(err, os.ErrNotExist):
 		path = ""
 	case err != nil:
-		return nil, Faults{{Place: path, Problem: "cannot be read: " + cause(err).Error()}}
+		return nil, FaultsError{{Place: path, Problem: "cannot be read: " + cause(err).Error()}}
 	}
 	return load(path, data, environ)
-}
-
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = errors.New("larger than 1 MiB")
-	}
-	return data, err
 }
 
 // load is Load with the file's content; path is "" when there is no file.
@@ -162,9 +149,6 @@ func (c *Config) settle() {
 	}
 	follow("handover.audience", "hub.public_url", c.Handover.Audience == "" && c.Hub.PublicURL != "", func() { c.Handover.Audience = c.Hub.PublicURL })
 	if c.Jobs.Workers[defaultQueue] == 0 && !c.trail.explicit("jobs.workers."+defaultQueue) {
-		if c.Jobs.Workers == nil {
-			c.Jobs.Workers = map[string]int{}
-		}
 		c.Jobs.Workers[defaultQueue] = Default().Jobs.Workers[defaultQueue]
 		c.trail["jobs.workers."+defaultQueue] = origin{}
 	}

@@ -33,7 +33,7 @@ func eachSecret(c *Config, do func(key string, s connectors.Secret)) {
 	walk = func(v reflect.Value, key string) {
 		switch {
 		case v.Type() == secretType:
-			if s := v.Interface().(connectors.Secret); !s.IsZero() {
+			if s, ok := v.Interface().(connectors.Secret); ok && !s.IsZero() {
 				do(key, s)
 			}
 		case v.Type() == nodeType, isText(v.Type()):

@@ -46,23 +46,29 @@ func readSecretFile(path string) (string, error) {
 	if !info.Mode().IsRegular() {
 		return "", fmt.Errorf("%s is not a file", path)
 	}
-	f, err := os.Open(path)
+	content, err := readBounded(path, maxSecretFile)
 	if err != nil {
 		return "", fmt.Errorf("cannot read %s: %w", path, cause(err))
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
-	if err != nil {
-		return "", fmt.Errorf("cannot read %s: %w", path, cause(err))
-	}
-	if len(content) > maxSecretFile {
-		return "", fmt.Errorf("%s is larger than 64 KiB", path)
 	}
 	text := strings.TrimRight(string(content), "\r\n")
 	if text == "" {
 		return "", fmt.Errorf("%s is empty", path)
 	}
 	return text, nil
+}
+
+// readBounded reads a file of at most limit bytes.
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("it is larger than %s", Size(limit))
+	}
+	return data, err
 }
 
 // cause drops the operation and the path that a file error repeats.

@@ -109,7 +109,7 @@ func TestSecretFileFaults(t *testing.T) {
 		{"a folder", "ops: {metrics_token_file: " + dir + "}", nil, "passerelle.yml:1: ops.metrics_token_file: " + dir + " is not a file"},
 		{"a device that never ends", "ops: {metrics_token_file: /dev/zero}", nil, "passerelle.yml:1: ops.metrics_token_file: /dev/zero is not a file"},
 		{"an empty file", "ops: {metrics_token_file: " + dir + "/empty}", nil, "passerelle.yml:1: ops.metrics_token_file: " + dir + "/empty is empty"},
-		{"a file too large", "ops: {metrics_token_file: " + dir + "/large}", nil, "passerelle.yml:1: ops.metrics_token_file: " + dir + "/large is larger than 64 KiB"},
+		{"a file too large", "ops: {metrics_token_file: " + dir + "/large}", nil, "passerelle.yml:1: ops.metrics_token_file: cannot read " + dir + "/large: it is larger than 64KiB"},
 		{"a list of files", "ops: {metrics_token_file: [a]}", nil, "passerelle.yml:1: ops.metrics_token_file: expected the path of a file"},
 		{"what is in the file is checked, not quoted", "ops: {metrics_token_file: " + dir + "/short}", nil, "passerelle.yml:1: ops.metrics_token: is too short: 16 characters at least"},
 	})

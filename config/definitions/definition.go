@@ -187,7 +187,7 @@ func (l *loader) checkDefinition(m *mapping, key *yaml.Node, d *habilitation.Def
 		m.warn(key, `%q has no "support_email"`, d.UID)
 	}
 	if strings.Contains(strings.ReplaceAll(d.AccessLink, externalID, ""), "%{") {
-		m.warn(m.get("access_link"), "the access link holds another variable than %s", externalID)
+		m.warn(m.at("access_link"), "the access link holds another variable than %s", externalID)
 	}
 	if d.Rules.Scopes == habilitation.ScopesRequired && len(d.Scopes) == 0 {
 		m.warn(key, "the rules of %q ask for scopes, but it offers none", d.UID)
@@ -201,7 +201,7 @@ func (l *loader) checkDefinition(m *mapping, key *yaml.Node, d *habilitation.Def
 }
 
 func (l *loader) checkStage(m *mapping, d *habilitation.Definition) {
-	n := m.get("stage")
+	n := m.at("stage")
 	for _, link := range []*habilitation.StageLink{d.Stage.Next, d.Stage.Previous} {
 		if link == nil {
 			continue

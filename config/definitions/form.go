@@ -51,8 +51,8 @@ func (l *loader) form(m *mapping, key *yaml.Node) {
 
 	d := l.set.byClass["AuthorizationRequest::"+class]
 	if d == nil {
-		if n := m.get("authorization_request"); n != nil && l.complete {
-			m.fault(n, "unknown class %q%s", class, didYouMean(class, l.set.shortClasses()))
+		if class != "" && l.complete {
+			m.fault(m.at("authorization_request"), "unknown class %q%s", class, didYouMean(class, l.set.shortClasses()))
 		}
 		return
 	}
@@ -154,18 +154,18 @@ func (m *mapping) prefilled(n *yaml.Node) habilitation.PrefillValue {
 
 func (l *loader) checkForm(m *mapping, key *yaml.Node, f *habilitation.Form, d *habilitation.Definition) {
 	if _, ok := l.set.ServiceProvider(f.ServiceProvider); !ok && f.ServiceProvider != "" {
-		m.fault(m.get("service_provider_id"), "unknown service provider %q%s", f.ServiceProvider,
+		m.fault(m.at("service_provider_id"), "unknown service provider %q%s", f.ServiceProvider,
 			didYouMean(f.ServiceProvider, l.set.providerIDs()))
 	}
 	if first := l.set.firstDefault(d.UID); f.Default && first != f {
 		m.warn(m.values["default"].key, "%q is already the default form of %q: the first one rules", first.UID, d.UID)
 	}
 	if strings.Contains(f.Introduction, "%{") {
-		m.warn(m.get("introduction"), "the introduction holds an unknown variable")
+		m.warn(m.at("introduction"), "the introduction holds an unknown variable")
 	}
 	for _, b := range f.StaticBlocks {
 		if slices.Contains(f.Steps, b) {
-			m.warn(m.get("static_blocks"), "the block %q is both a step and static", b)
+			m.warn(m.at("static_blocks"), "the block %q is both a step and static", b)
 		}
 	}
 	l.checkFormScopes(m, f, d)
@@ -173,7 +173,7 @@ func (l *loader) checkForm(m *mapping, key *yaml.Node, f *habilitation.Form, d *
 	if f.PreviousForm == "" {
 		return
 	}
-	n := m.get("stage")
+	n := m.at("stage")
 	switch previous, ok := l.set.Form(f.PreviousForm); {
 	case !ok:
 		m.fault(n, "unknown form %q", f.PreviousForm)
@@ -188,12 +188,12 @@ func (l *loader) checkFormScopes(m *mapping, f *habilitation.Form, d *habilitati
 	c := f.ScopesConfig
 	for _, value := range slices.Concat(c.Disabled, c.Displayed, c.Hide) {
 		if _, ok := d.Scope(value); !ok {
-			m.warn(m.get("scopes_config"), "%q has no scope %q", d.UID, value)
+			m.warn(m.at("scopes_config"), "%q has no scope %q", d.UID, value)
 		}
 	}
 	for _, value := range f.Prefill[habilitation.ScopesKey].List {
 		if _, ok := d.Scope(value); !ok {
-			m.warn(m.get("initialize_with"), "%q has no scope %q: it could not be submitted", d.UID, value)
+			m.warn(m.at("initialize_with"), "%q has no scope %q: it could not be submitted", d.UID, value)
 		}
 	}
 }
@@ -205,12 +205,12 @@ func (l *loader) checkPrefill(m *mapping, f *habilitation.Form, d *habilitation.
 	}
 	for key := range f.Prefill {
 		if !known[key] {
-			m.warn(m.get("initialize_with"), "requests for %q have no field %q", d.UID, key)
+			m.warn(m.at("initialize_with"), "requests for %q have no field %q", d.UID, key)
 		}
 	}
 	for _, value := range f.Prefill[habilitation.ModalitiesKey].List {
 		if !slices.Contains(d.Rules.Modalities, value) {
-			m.warn(m.get("initialize_with"), "%q has no modality %q: it could not be submitted", d.UID, value)
+			m.warn(m.at("initialize_with"), "%q has no modality %q: it could not be submitted", d.UID, value)
 		}
 	}
 }

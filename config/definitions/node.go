@@ -54,9 +54,10 @@ func (r *reader) follow(n *yaml.Node) *yaml.Node {
 
 func null(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// entry is one key of a mapping; its value is resolved.
+// entry is one key of a mapping; its value is resolved, at is where it is
+// written: an alias's own place.
 type entry struct {
-	key, value *yaml.Node
+	key, value, at *yaml.Node
 }
 
 // entries reads a mapping: aliases followed, merge keys merged, real duplicates
@@ -92,7 +93,7 @@ func (r *reader) entries(n *yaml.Node, depth int) []entry {
 			r.fault(n.Content[i], "%q is already set on line %d", key.Value, r.line(own[key.Value]))
 		default:
 			own[key.Value] = n.Content[i]
-			set(entry{key: n.Content[i], value: value})
+			set(entry{key: n.Content[i], value: value, at: n.Content[i+1]})
 		}
 	}
 	return list
@@ -177,6 +178,14 @@ func (m *mapping) get(key string) *yaml.Node {
 		return nil
 	}
 	return e.value
+}
+
+// at is the place of a key's value as it is written, else that of the mapping.
+func (m *mapping) at(key string) *yaml.Node {
+	if e, ok := m.values[key]; ok {
+		return e.at
+	}
+	return m.node
 }
 
 // close reports the keys that nothing asked for.

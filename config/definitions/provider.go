@@ -54,10 +54,8 @@ func (l *loader) serviceProvider(m *mapping, key *yaml.Node) {
 	if p.Type == "" {
 		m.fault(m.node, `"type" is missing`)
 	}
-	if n := m.get("siret"); n != nil {
-		for _, fault := range habilitation.CheckSIRET(p.SIRET) {
-			m.warn(n, "the SIRET %q %s", p.SIRET, fault)
-		}
+	if p.SIRET != "" && !habilitation.ValidSIRET(p.SIRET) {
+		m.warn(m.at("siret"), "the SIRET %q has not 14 digits or fails Luhn's formula", p.SIRET)
 	}
 	m.close()
 	l.set.addServiceProvider(p)

@@ -170,7 +170,9 @@ var paris = func() *time.Location {
 }()
 
 // ParisDate is the day of a time in Europe/Paris.
-func ParisDate(t time.Time) habilitation.Date { return habilitation.Date(t.In(paris).Format(time.DateOnly)) }
+func ParisDate(t time.Time) habilitation.Date {
+	return habilitation.Date(t.In(paris).Format(time.DateOnly))
+}
 
 func (s *Set) addDefinition(d *habilitation.Definition) {
 	s.definitions = append(s.definitions, d)
