@@ -42,8 +42,8 @@ func findPrograms(setting string, patterns []string) (programs, error) {
 			ErrNoPrograms, setting)
 	}
 	if path, err := exec.LookPath("postgres"); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			path = real
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			path = target
 		}
 		if found, ok := programsIn(filepath.Dir(path)); ok {
 			return found, nil

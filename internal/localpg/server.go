@@ -270,7 +270,7 @@ func (s *Server) EnsureDatabase(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("localpg: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // Nothing is pending on it.
+	defer conn.Close(context.WithoutCancel(ctx))
 	var exists bool
 	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&exists); err != nil {
 		return fmt.Errorf("localpg: look for database %s: %w", name, err)

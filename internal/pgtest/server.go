@@ -48,7 +48,7 @@ func start(ctx context.Context, external string) (*server, error) {
 			"autovacuum": "off",
 		}})
 		if err != nil {
-			return nil, fmt.Errorf("pgtest: %w", err)
+			return nil, fmt.Errorf("pgtest: %w (tests: %s)", err, urlVar)
 		}
 		s.base = srv.URL("postgres")
 		return s, nil
