@@ -11,17 +11,18 @@ import (
 // DeliveryState says what DataPass does next with a delivery.
 type DeliveryState string
 
+// The states of a delivery.
 const (
-	// Queued: not sent yet (Hold).
+	// Queued is not sent yet (Hold).
 	Queued DeliveryState = "queued"
-	// Delivered: answered 200, 201 or 204.
+	// Delivered was answered 200, 201 or 204.
 	Delivered DeliveryState = "delivered"
-	// Waiting: answered another status; sent again, without end.
+	// Waiting was answered another status, and is sent again, without end.
 	Waiting DeliveryState = "waiting"
-	// Lost: a transport error (DNS, refused, TLS, timeout). Not sent again and no
+	// Lost met a transport error (DNS, refused, TLS, timeout): not sent again, no
 	// trace at DataPass (datapass.md, 2.10).
 	Lost DeliveryState = "lost"
-	// Broken: a success whose body is a JSON array or a bare number: the job dies
+	// Broken was a success whose body is a JSON array or a bare number: the job dies
 	// after its attempt is saved (datapass.md, 2.7).
 	Broken DeliveryState = "broken"
 )
@@ -202,14 +203,12 @@ func retryAfter(n int) time.Duration {
 }
 
 // saveAttempt needs the lock.
-func (s *Server) saveAttempt(subscription, request int64, event EventName, payload []byte, e Exchange) *Attempt {
+func (s *Server) saveAttempt(subscription, request int64, event EventName, payload []byte, e Exchange) {
 	s.ids.attempt++
-	a := &Attempt{
+	s.attempts = append(s.attempts, &Attempt{
 		ID: s.ids.attempt, SubscriptionID: subscription, RequestID: request, Event: event,
 		Status: e.Status, ResponseBody: string(e.Body), Payload: payload, CreatedAt: s.Now(),
-	}
-	s.attempts = append(s.attempts, a)
-	return a
+	})
 }
 
 // Attempts lists the attempts of a subscription, newest first.

@@ -116,19 +116,6 @@ func (f Fields) raw() object {
 	return out
 }
 
-// equal reports the same stored values; an absent key is a null.
-func (f Fields) equal(other Fields) bool {
-	same := func(a, b Fields) bool {
-		for key, value := range a {
-			if o := b[key]; (value == nil) != (o == nil) || (value != nil && *value != *o) {
-				return false
-			}
-		}
-		return true
-	}
-	return same(f, other) && same(other, f)
-}
-
 // leadingInt reads the digits at the start, as Ruby's to_i does.
 func leadingInt(text string) int64 {
 	var n int64

@@ -12,6 +12,7 @@ import (
 // State is the state of a request (datapass.md, 1.1).
 type State string
 
+// The states of a request.
 const (
 	Draft            State = "draft"
 	Submitted        State = "submitted"
@@ -25,6 +26,7 @@ const (
 // GrantState is the state of an habilitation (datapass.md, 1.3).
 type GrantState string
 
+// The states of an habilitation.
 const (
 	GrantActive   GrantState = "active"
 	GrantObsolete GrantState = "obsolete"
@@ -114,6 +116,7 @@ type Event struct {
 // EventName is one of DataPass's 26 (datapass.md, 1.4).
 type EventName string
 
+// The events that this simulator plays.
 const (
 	EventCreate          EventName = "create"
 	EventUpdate          EventName = "update"

@@ -13,6 +13,7 @@ import (
 // Environment is what X-App-Environment says.
 type Environment string
 
+// DataPass's three environments.
 const (
 	Production Environment = "production"
 	Staging    Environment = "staging"
