@@ -7,7 +7,7 @@ create table organization (
     external_id   bigint,
     siret         text,
     name          text not null,
-    insee_payload jsonb,
+    insee_payload json,                  -- API Sirene's answer as it came
     updated_at    timestamptz not null default now()
 );
 create unique index organization_external on organization (source, external_id) where external_id is not null;
@@ -45,6 +45,8 @@ create table request (
     service_provider_siret text not null default '',
     service_provider_type  text not null default '',
     created_at             timestamptz not null,
+    terms_accepted         boolean not null default false,
+    dpo_informed           boolean not null default false,
     last_submitted_at      timestamptz,
     last_validated_at      timestamptz,
     reopened_at            timestamptz,
@@ -141,6 +143,7 @@ create table credential (
     ref             text not null unique,
     state           text not null,
     scopes          text[] not null default '{}',
+    grants_pending  boolean not null default false, -- its rights changed: the manager does not know yet
     secret_sealed   bytea,
     fingerprint     bytea,
     hint            text not null default '',
@@ -216,15 +219,15 @@ create table signing_key (
     private_sealed bytea not null,
     created_at     timestamptz not null,
     sign_from      timestamptz not null,
-    retire_at      timestamptz,
-    remove_at      timestamptz
+    retire_at      timestamptz not null,
+    remove_at      timestamptz not null
 );
 
 -- Machines that call the hub. Secrets are kept as SHA-256 (178 random bits need no slow hash).
 create table api_client (
     id            uuid primary key,
     name          text not null,
-    secret_sha256 bytea not null,
+    secret_sha256 bytea not null unique,
     hint          text not null,
     scopes        text[] not null default '{}',
     definitions   text[] not null default '{}',
@@ -239,7 +242,7 @@ create table event (
     definition  text not null,
     request_id  bigint references request,
     seq         bigint not null,         -- per request
-    body        jsonb not null,          -- no personal data, no secret
+    body        json not null,           -- as it is sent, byte for byte: no personal data, no secret
     occurred_at timestamptz not null,
     correlation text not null default ''
 );

@@ -37,6 +37,13 @@ type RevocationRequested struct {
 	At           time.Time
 }
 
+// ArchiveEnds: the notice of an archived request's credential is over at At.
+type ArchiveEnds struct {
+	CredentialID uuid.UUID
+	Manager      string
+	At           time.Time
+}
+
 // EventPublished: these deliveries are due.
 type EventPublished struct{ Deliveries []int64 }
 
@@ -52,6 +59,7 @@ type PartnerResumed struct{ Name string }
 func (InboundStored) followup()         {}
 func (ProvisioningRequested) followup() {}
 func (RevocationRequested) followup()   {}
+func (ArchiveEnds) followup()           {}
 func (EventPublished) followup()        {}
 func (MailQueued) followup()            {}
 func (PartnerPaused) followup()         {}
@@ -60,9 +68,9 @@ func (PartnerResumed) followup()        {}
 // Catalogue says what is known of definitions and forms.
 type Catalogue interface {
 	// Definition gives a definition by uid.
-	Definition(uid string) (habilitation.Definition, bool)
-	// DefinitionOfForm gives the uid of the definition a form belongs to.
-	DefinitionOfForm(form string) (uid string, ok bool)
+	Definition(uid string) (*habilitation.Definition, bool)
+	// Form gives a form by uid.
+	Form(uid string) (*habilitation.Form, bool)
 }
 
 // Policy says what an approval of a definition opens.
@@ -120,10 +128,10 @@ func (r *Registry) Record(ctx context.Context, cmd Command) error {
 		if err := cmd.apply(ctx, u); err != nil {
 			return err
 		}
-		if len(u.follow) == 0 {
+		if len(u.followups) == 0 {
 			return nil
 		}
-		return r.outbox.Queue(ctx, tx.SQL, u.follow)
+		return r.outbox.Queue(ctx, tx.SQL, u.followups)
 	})
 }
 
@@ -134,10 +142,10 @@ type unit struct {
 	at          time.Time
 	actor       string
 	correlation string
-	follow      []Followup
+	followups   []Followup
 }
 
-func (u *unit) then(f Followup) { u.follow = append(u.follow, f) }
+func (u *unit) then(f Followup) { u.followups = append(u.followups, f) }
 
 // write adds a line to a request's history.
 func (u *unit) write(ctx context.Context, requestID int64, event, entityType, entityID, reason string, detail map[string]any) error {

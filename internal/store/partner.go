@@ -39,6 +39,12 @@ func (t *Tx) PausePartner(ctx context.Context, name string, until time.Time, by 
 	})
 }
 
+// PartnerFailed counts one more failure in a row and gives how many there are.
+func (t *Tx) PartnerFailed(ctx context.Context, name string, class connectors.Class, reason string) (int, error) {
+	n, err := t.q.PartnerFailed(ctx, name, string(class), reason)
+	return int(n), err
+}
+
 // PartnerOK records that a partner answers; true when that is news.
 func (t *Tx) PartnerOK(ctx context.Context, name string) (bool, error) {
 	n, err := t.q.PartnerOK(ctx, name)
@@ -83,6 +89,12 @@ func (t *Tx) InsertClient(ctx context.Context, c Client) error {
 func (s *Store) Client(ctx context.Context, id uuid.UUID) (Client, error) {
 	c, err := s.q.ClientByID(ctx, id)
 	return c, notFound(err, "client", id)
+}
+
+// ClientBySecret finds the one whose secret has this hash.
+func (s *Store) ClientBySecret(ctx context.Context, hash []byte) (Client, error) {
+	c, err := s.q.ClientBySecret(ctx, hash)
+	return c, notFound(err, "client", "of this secret")
 }
 
 // Clients gives all, without hashes.

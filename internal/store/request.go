@@ -69,6 +69,8 @@ func readRequest(ctx context.Context, q *db.Queries, id int64) (habilitation.Req
 		Organization:    organizationOf(row.Organization),
 		Applicant:       applicantOf(row.Person),
 		CreatedAt:       row.Request.CreatedAt,
+		TermsAccepted:   row.Request.TermsAccepted,
+		DPOInformed:     row.Request.DpoInformed,
 		LastSubmittedAt: val(row.Request.LastSubmittedAt),
 		LastValidatedAt: val(row.Request.LastValidatedAt),
 		ReopenedAt:      val(row.Request.ReopenedAt),
@@ -142,10 +144,18 @@ func habilitationOf(row db.Habilitation) (habilitation.Habilitation, error) {
 	return h, nil
 }
 
-// SaveMirrored writes a mirrored request and its habilitations as they are now:
-// rows without an id are made, states of the others follow. It gives the
-// request with every id filled in.
-func (t *Tx) SaveMirrored(ctx context.Context, r habilitation.Request, now time.Time) (habilitation.Request, error) {
+// ReserveHabilitationIDs gives n ids for habilitations to come.
+func (t *Tx) ReserveHabilitationIDs(ctx context.Context, n int) ([]int64, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	return t.q.ReserveHabilitationIDs(ctx, int32(n))
+}
+
+// SaveMirrored writes what a change made of a mirrored request and gives it
+// with its id and version.
+func (t *Tx) SaveMirrored(ctx context.Context, change habilitation.Change, now time.Time) (habilitation.Request, error) {
+	r := change.Request
 	orgID, err := t.q.UpsertExternalOrganization(ctx, db.UpsertExternalOrganizationParams{
 		Source: r.Source, ExternalID: ptr(r.Organization.ID), Siret: ptr(r.Organization.SIRET),
 		Name: r.Organization.Name, InseePayload: r.Organization.INSEEPayload,
@@ -161,10 +171,11 @@ func (t *Tx) SaveMirrored(ctx context.Context, r habilitation.Request, now time.
 	if err != nil {
 		return r, err
 	}
-	return t.saveRequest(ctx, r, orgID, personID, now)
+	return t.saveRequest(ctx, change, orgID, personID, now)
 }
 
-func (t *Tx) saveRequest(ctx context.Context, r habilitation.Request, orgID, personID int64, now time.Time) (habilitation.Request, error) {
+func (t *Tx) saveRequest(ctx context.Context, change habilitation.Change, orgID, personID int64, now time.Time) (habilitation.Request, error) {
+	r := change.Request
 	data, err := json.Marshal(nonNil(r.Data))
 	if err != nil {
 		return r, err
@@ -180,6 +191,7 @@ func (t *Tx) saveRequest(ctx context.Context, r habilitation.Request, orgID, per
 			Definition: r.Definition, Form: r.Form, State: string(r.State), Reopening: r.Reopening, Data: data,
 			OrganizationID: orgID, ApplicantID: personID, ServiceProviderID: editor.ID,
 			ServiceProviderSiret: editor.SIRET, ServiceProviderType: editor.Type, CreatedAt: r.CreatedAt,
+			TermsAccepted: r.TermsAccepted, DpoInformed: r.DPOInformed,
 			LastSubmittedAt: timePtr(r.LastSubmittedAt), LastValidatedAt: timePtr(r.LastValidatedAt),
 			ReopenedAt: timePtr(r.ReopenedAt), AppliedAt: timePtr(r.AppliedAt), UpdatedAt: now,
 		})
@@ -188,6 +200,7 @@ func (t *Tx) saveRequest(ctx context.Context, r habilitation.Request, orgID, per
 			ID: r.ID, Definition: r.Definition, Form: r.Form, State: string(r.State), Reopening: r.Reopening, Data: data,
 			OrganizationID: orgID, ApplicantID: personID, ServiceProviderID: editor.ID,
 			ServiceProviderSiret: editor.SIRET, ServiceProviderType: editor.Type,
+			TermsAccepted: r.TermsAccepted, DpoInformed: r.DPOInformed,
 			LastSubmittedAt: timePtr(r.LastSubmittedAt), LastValidatedAt: timePtr(r.LastValidatedAt),
 			ReopenedAt: timePtr(r.ReopenedAt), AppliedAt: timePtr(r.AppliedAt), UpdatedAt: now,
 		})
@@ -195,18 +208,26 @@ func (t *Tx) saveRequest(ctx context.Context, r habilitation.Request, orgID, per
 	if err != nil {
 		return r, err
 	}
-	for i := range r.Habilitations {
-		if err := t.saveHabilitation(ctx, r.ID, &r.Habilitations[i]); err != nil {
+	for _, i := range change.Created {
+		if err := t.insertHabilitation(ctx, r.ID, r.Habilitations[i]); err != nil {
+			return r, err
+		}
+	}
+	for _, i := range change.Altered {
+		if err := t.q.UpdateHabilitationState(ctx, string(r.Habilitations[i].State), r.Habilitations[i].ID); err != nil {
 			return r, err
 		}
 	}
 	return r, nil
 }
 
-func (t *Tx) saveHabilitation(ctx context.Context, requestID int64, h *habilitation.Habilitation) error {
-	if h.ID != 0 {
-		return t.q.UpdateHabilitationState(ctx, string(h.State), h.ID)
-	}
+// TouchApplied records that an event changed nothing and that nothing older
+// may be applied any more.
+func (t *Tx) TouchApplied(ctx context.Context, id int64, at time.Time) error {
+	return t.q.TouchApplied(ctx, timePtr(at), id)
+}
+
+func (t *Tx) insertHabilitation(ctx context.Context, requestID int64, h habilitation.Habilitation) error {
 	data, err := json.Marshal(nonNil(h.Data))
 	if err != nil {
 		return err
@@ -219,11 +240,10 @@ func (t *Tx) saveHabilitation(ctx context.Context, requestID int64, h *habilitat
 	if err != nil {
 		return err
 	}
-	h.ID, err = t.q.InsertHabilitation(ctx, db.InsertHabilitationParams{
-		RequestID: requestID, ExternalID: ptr(h.ExternalID), Definition: h.Definition, Form: h.Form, State: string(h.State),
+	return t.q.InsertHabilitation(ctx, db.InsertHabilitationParams{
+		ID: h.ID, RequestID: requestID, ExternalID: ptr(h.ExternalID), Definition: h.Definition, Form: h.Form, State: string(h.State),
 		ParentID: ptr(h.ParentID), Data: data, Organization: organization, Applicant: applicant, Message: h.Message, CreatedAt: h.CreatedAt,
 	})
-	return err
 }
 
 func nonNil(d habilitation.Data) habilitation.Data {

@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/passerelle-hub/passerelle/connectors"
 	"github.com/passerelle-hub/passerelle/internal/store/db"
@@ -137,6 +139,16 @@ func (t *Tx) RecordAttempt(ctx context.Context, a Attempt) error {
 		ID: a.DeliveryID, State: a.State, NextAt: a.NextAt, LastStatus: ptr(int32(a.Result.Status)),
 		LastError: a.Result.Error, DeliveredAt: deliveredAt,
 	})
+}
+
+// ClaimDelivery takes a due delivery until a time, when it is due again if its
+// outcome was not recorded; false when it is not due or another has it.
+func (s *Store) ClaimDelivery(ctx context.Context, id int64, now, until time.Time) (bool, error) {
+	_, err := s.q.ClaimDelivery(ctx, until, id, now)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // DueDeliveries gives deliveries whose time has come.

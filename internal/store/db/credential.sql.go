@@ -33,6 +33,26 @@ func (q *Queries) ClientByID(ctx context.Context, id uuid.UUID) (ApiClient, erro
 	return i, err
 }
 
+const clientBySecret = `-- name: ClientBySecret :one
+select id, name, secret_sha256, hint, scopes, definitions, created_at, disabled_at from api_client where secret_sha256 = $1 and disabled_at is null
+`
+
+func (q *Queries) ClientBySecret(ctx context.Context, secretSha256 []byte) (ApiClient, error) {
+	row := q.db.QueryRow(ctx, clientBySecret, secretSha256)
+	var i ApiClient
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.SecretSha256,
+		&i.Hint,
+		&i.Scopes,
+		&i.Definitions,
+		&i.CreatedAt,
+		&i.DisabledAt,
+	)
+	return i, err
+}
+
 const clients = `-- name: Clients :many
 select id, name, hint, scopes, definitions, created_at, disabled_at from api_client order by created_at
 `
@@ -76,7 +96,7 @@ func (q *Queries) Clients(ctx context.Context) ([]ClientsRow, error) {
 }
 
 const credentialByFingerprint = `-- name: CredentialByFingerprint :one
-select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where fingerprint = $1::bytea limit 1
+select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where fingerprint = $1::bytea limit 1
 `
 
 func (q *Queries) CredentialByFingerprint(ctx context.Context, fingerprint []byte) (Credential, error) {
@@ -92,6 +112,7 @@ func (q *Queries) CredentialByFingerprint(ctx context.Context, fingerprint []byt
 		&i.Ref,
 		&i.State,
 		&i.Scopes,
+		&i.GrantsPending,
 		&i.SecretSealed,
 		&i.Fingerprint,
 		&i.Hint,
@@ -111,7 +132,7 @@ func (q *Queries) CredentialByFingerprint(ctx context.Context, fingerprint []byt
 }
 
 const credentialByID = `-- name: CredentialByID :one
-select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where id = $1
+select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where id = $1
 `
 
 func (q *Queries) CredentialByID(ctx context.Context, id uuid.UUID) (Credential, error) {
@@ -127,6 +148,7 @@ func (q *Queries) CredentialByID(ctx context.Context, id uuid.UUID) (Credential,
 		&i.Ref,
 		&i.State,
 		&i.Scopes,
+		&i.GrantsPending,
 		&i.SecretSealed,
 		&i.Fingerprint,
 		&i.Hint,
@@ -146,7 +168,7 @@ func (q *Queries) CredentialByID(ctx context.Context, id uuid.UUID) (Credential,
 }
 
 const credentialsOfRequest = `-- name: CredentialsOfRequest :many
-select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where request_id = $1 order by number
+select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where request_id = $1 order by number
 `
 
 func (q *Queries) CredentialsOfRequest(ctx context.Context, requestID int64) ([]Credential, error) {
@@ -168,6 +190,7 @@ func (q *Queries) CredentialsOfRequest(ctx context.Context, requestID int64) ([]
 			&i.Ref,
 			&i.State,
 			&i.Scopes,
+			&i.GrantsPending,
 			&i.SecretSealed,
 			&i.Fingerprint,
 			&i.Hint,
@@ -199,6 +222,15 @@ delete from connector_record where connector = $1 and key = $2
 
 func (q *Queries) DeleteRecord(ctx context.Context, connector string, key string) error {
 	_, err := q.db.Exec(ctx, deleteRecord, connector, key)
+	return err
+}
+
+const deleteSigningKey = `-- name: DeleteSigningKey :exec
+delete from signing_key where purpose = $1 and kid = $2
+`
+
+func (q *Queries) DeleteSigningKey(ctx context.Context, purpose string, kid string) error {
+	_, err := q.db.Exec(ctx, deleteSigningKey, purpose, kid)
 	return err
 }
 
@@ -282,7 +314,6 @@ func (q *Queries) InsertCredential(ctx context.Context, arg InsertCredentialPara
 const insertSigningKey = `-- name: InsertSigningKey :exec
 insert into signing_key (kid, purpose, alg, public_jwk, private_sealed, created_at, sign_from, retire_at, remove_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-on conflict (kid) do nothing
 `
 
 type InsertSigningKeyParams struct {
@@ -293,8 +324,8 @@ type InsertSigningKeyParams struct {
 	PrivateSealed []byte
 	CreatedAt     time.Time
 	SignFrom      time.Time
-	RetireAt      *time.Time
-	RemoveAt      *time.Time
+	RetireAt      time.Time
+	RemoveAt      time.Time
 }
 
 func (q *Queries) InsertSigningKey(ctx context.Context, arg InsertSigningKeyParams) error {
@@ -313,7 +344,7 @@ func (q *Queries) InsertSigningKey(ctx context.Context, arg InsertSigningKeyPara
 }
 
 const lockCredential = `-- name: LockCredential :one
-select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where id = $1 for update
+select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where id = $1 for update
 `
 
 func (q *Queries) LockCredential(ctx context.Context, id uuid.UUID) (Credential, error) {
@@ -329,6 +360,7 @@ func (q *Queries) LockCredential(ctx context.Context, id uuid.UUID) (Credential,
 		&i.Ref,
 		&i.State,
 		&i.Scopes,
+		&i.GrantsPending,
 		&i.SecretSealed,
 		&i.Fingerprint,
 		&i.Hint,
@@ -345,6 +377,16 @@ func (q *Queries) LockCredential(ctx context.Context, id uuid.UUID) (Credential,
 		&i.UpdatedAt,
 	)
 	return i, err
+}
+
+const lockSigningKeys = `-- name: LockSigningKeys :exec
+select pg_advisory_xact_lock(hashtextextended('signing_key/' || $1::text, 0))
+`
+
+// One replica at a time decides whether a key must be made.
+func (q *Queries) LockSigningKeys(ctx context.Context, purpose string) error {
+	_, err := q.db.Exec(ctx, lockSigningKeys, purpose)
+	return err
 }
 
 const nextCredentialNumber = `-- name: NextCredentialNumber :one
@@ -391,7 +433,7 @@ func (q *Queries) ReleaseLease(ctx context.Context, name string, holder uuid.UUI
 }
 
 const signingKeys = `-- name: SigningKeys :many
-select kid, purpose, alg, public_jwk, private_sealed, created_at, sign_from, retire_at, remove_at from signing_key where purpose = $1 and (remove_at is null or remove_at > now()) order by sign_from
+select kid, purpose, alg, public_jwk, private_sealed, created_at, sign_from, retire_at, remove_at from signing_key where purpose = $1 order by sign_from, kid
 `
 
 func (q *Queries) SigningKeys(ctx context.Context, purpose string) ([]SigningKey, error) {
@@ -534,11 +576,11 @@ func (q *Queries) UnassignedCredentials(ctx context.Context, maxRows int32) ([]U
 
 const updateCredential = `-- name: UpdateCredential :exec
 update credential
-set state = $1, manager = $2, habilitation_id = $3, scopes = $4, secret_sealed = $5,
-    fingerprint = $6, hint = $7, subject_id = $8, handle = $9, expires_at = $10,
-    issued_at = $11, old_until = $12, revoked_at = $13, verified_at = $14,
-    reason = $15, updated_at = $16
-where id = $17
+set state = $1, manager = $2, habilitation_id = $3, scopes = $4, grants_pending = $5, secret_sealed = $6,
+    fingerprint = $7, hint = $8, subject_id = $9, handle = $10, expires_at = $11,
+    issued_at = $12, old_until = $13, revoked_at = $14, verified_at = $15,
+    reason = $16, updated_at = $17
+where id = $18
 `
 
 type UpdateCredentialParams struct {
@@ -546,6 +588,7 @@ type UpdateCredentialParams struct {
 	Manager        string
 	HabilitationID *int64
 	Scopes         []string
+	GrantsPending  bool
 	SecretSealed   []byte
 	Fingerprint    []byte
 	Hint           string
@@ -567,6 +610,7 @@ func (q *Queries) UpdateCredential(ctx context.Context, arg UpdateCredentialPara
 		arg.Manager,
 		arg.HabilitationID,
 		arg.Scopes,
+		arg.GrantsPending,
 		arg.SecretSealed,
 		arg.Fingerprint,
 		arg.Hint,
@@ -581,15 +625,6 @@ func (q *Queries) UpdateCredential(ctx context.Context, arg UpdateCredentialPara
 		arg.UpdatedAt,
 		arg.ID,
 	)
-	return err
-}
-
-const updateSigningKey = `-- name: UpdateSigningKey :exec
-update signing_key set retire_at = $1, remove_at = $2 where kid = $3
-`
-
-func (q *Queries) UpdateSigningKey(ctx context.Context, retireAt *time.Time, removeAt *time.Time, kid string) error {
-	_, err := q.db.Exec(ctx, updateSigningKey, retireAt, removeAt, kid)
 	return err
 }
 
@@ -636,7 +671,7 @@ from credential c
 left join lateral (
     select credential_id, name, state, attempts, class, detail, started_at, finished_at, retry_at from provisioning_step p where p.credential_id = c.id and p.state <> 'done'
     order by p.started_at desc nulls last limit 1) s on true
-where c.state in ('requested', 'prepared', 'issuing', 'revoking', 'revoked_at_hub', 'failed', 'rotating')
+where c.state in ('requested', 'prepared', 'issuing', 'revoking', 'revoked_at_hub', 'failed', 'rotating') or c.grants_pending
 order by c.updated_at
 limit $1
 `

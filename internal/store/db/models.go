@@ -50,6 +50,7 @@ type Credential struct {
 	Ref            string
 	State          string
 	Scopes         []string
+	GrantsPending  bool
 	SecretSealed   []byte
 	Fingerprint    []byte
 	Hint           string
@@ -108,7 +109,7 @@ type Event struct {
 	Definition  string
 	RequestID   *int64
 	Seq         int64
-	Body        json.RawMessage
+	Body        []byte
 	OccurredAt  time.Time
 	Correlation string
 }
@@ -206,7 +207,7 @@ type Organization struct {
 	ExternalID   *int64
 	Siret        *string
 	Name         string
-	InseePayload json.RawMessage
+	InseePayload []byte
 	UpdatedAt    time.Time
 }
 
@@ -263,6 +264,8 @@ type Request struct {
 	ServiceProviderSiret string
 	ServiceProviderType  string
 	CreatedAt            time.Time
+	TermsAccepted        bool
+	DpoInformed          bool
 	LastSubmittedAt      *time.Time
 	LastValidatedAt      *time.Time
 	ReopenedAt           *time.Time
@@ -279,8 +282,8 @@ type SigningKey struct {
 	PrivateSealed []byte
 	CreatedAt     time.Time
 	SignFrom      time.Time
-	RetireAt      *time.Time
-	RemoveAt      *time.Time
+	RetireAt      time.Time
+	RemoveAt      time.Time
 }
 
 type TokenBucket struct {

@@ -56,6 +56,22 @@ func (q *Queries) PartnerByName(ctx context.Context, name string) (Partner, erro
 	return i, err
 }
 
+const partnerFailed = `-- name: PartnerFailed :one
+insert into partner (name, class, reason, failures, since)
+values ($1, $2, $3, 1, now())
+on conflict (name) do update
+set class = excluded.class, reason = excluded.reason, failures = partner.failures + 1, since = coalesce(partner.since, now())
+returning failures
+`
+
+// One more failure in a row.
+func (q *Queries) PartnerFailed(ctx context.Context, name string, class string, reason string) (int32, error) {
+	row := q.db.QueryRow(ctx, partnerFailed, name, class, reason)
+	var failures int32
+	err := row.Scan(&failures)
+	return failures, err
+}
+
 const partnerOK = `-- name: PartnerOK :execrows
 update partner set paused_until = null, paused_by = '', class = '', reason = '', failures = 0, since = null, last_ok_at = now()
 where name = $1 and (failures > 0 or paused_until is not null)
@@ -141,7 +157,7 @@ insert into partner (name, paused_until, paused_by, class, reason, failures, sin
 values ($1, $2, $3, $4, $5, 1, now())
 on conflict (name) do update
 set paused_until = excluded.paused_until, paused_by = excluded.paused_by, class = excluded.class, reason = excluded.reason,
-    failures = partner.failures + 1, since = coalesce(partner.since, now())
+    since = coalesce(partner.since, now())
 `
 
 type PausePartnerParams struct {

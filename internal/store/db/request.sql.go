@@ -88,13 +88,13 @@ func (q *Queries) HistoryOf(ctx context.Context, requestID int64) ([]History, er
 	return items, nil
 }
 
-const insertHabilitation = `-- name: InsertHabilitation :one
-insert into habilitation (request_id, external_id, definition, form, state, parent_id, data, organization, applicant, message, created_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-returning id
+const insertHabilitation = `-- name: InsertHabilitation :exec
+insert into habilitation (id, request_id, external_id, definition, form, state, parent_id, data, organization, applicant, message, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 `
 
 type InsertHabilitationParams struct {
+	ID           int64
 	RequestID    int64
 	ExternalID   *int64
 	Definition   string
@@ -108,8 +108,9 @@ type InsertHabilitationParams struct {
 	CreatedAt    time.Time
 }
 
-func (q *Queries) InsertHabilitation(ctx context.Context, arg InsertHabilitationParams) (int64, error) {
-	row := q.db.QueryRow(ctx, insertHabilitation,
+func (q *Queries) InsertHabilitation(ctx context.Context, arg InsertHabilitationParams) error {
+	_, err := q.db.Exec(ctx, insertHabilitation,
+		arg.ID,
 		arg.RequestID,
 		arg.ExternalID,
 		arg.Definition,
@@ -122,9 +123,7 @@ func (q *Queries) InsertHabilitation(ctx context.Context, arg InsertHabilitation
 		arg.Message,
 		arg.CreatedAt,
 	)
-	var id int64
-	err := row.Scan(&id)
-	return id, err
+	return err
 }
 
 const insertHistory = `-- name: InsertHistory :exec
@@ -167,11 +166,11 @@ func (q *Queries) InsertHistory(ctx context.Context, arg InsertHistoryParams) er
 
 const insertRequest = `-- name: InsertRequest :one
 insert into request (origin, source, external_id, public_id, definition, form, state, reopening, data, organization_id, applicant_id,
-                     service_provider_id, service_provider_siret, service_provider_type, created_at, last_submitted_at,
+                     service_provider_id, service_provider_siret, service_provider_type, created_at, terms_accepted, dpo_informed, last_submitted_at,
                      last_validated_at, reopened_at, applied_at, updated_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-        $12, $13, $14, $15, $16,
-        $17, $18, $19, $20)
+        $12, $13, $14, $15, $16, $17, $18,
+        $19, $20, $21, $22)
 returning id
 `
 
@@ -191,6 +190,8 @@ type InsertRequestParams struct {
 	ServiceProviderSiret string
 	ServiceProviderType  string
 	CreatedAt            time.Time
+	TermsAccepted        bool
+	DpoInformed          bool
 	LastSubmittedAt      *time.Time
 	LastValidatedAt      *time.Time
 	ReopenedAt           *time.Time
@@ -215,6 +216,8 @@ func (q *Queries) InsertRequest(ctx context.Context, arg InsertRequestParams) (i
 		arg.ServiceProviderSiret,
 		arg.ServiceProviderType,
 		arg.CreatedAt,
+		arg.TermsAccepted,
+		arg.DpoInformed,
 		arg.LastSubmittedAt,
 		arg.LastValidatedAt,
 		arg.ReopenedAt,
@@ -264,7 +267,7 @@ func (q *Queries) LockRequest(ctx context.Context, id int64) (int64, error) {
 }
 
 const requestByID = `-- name: RequestByID :one
-select request.id, request.origin, request.source, request.external_id, request.public_id, request.definition, request.form, request.state, request.reopening, request.data, request.organization_id, request.applicant_id, request.service_provider_id, request.service_provider_siret, request.service_provider_type, request.created_at, request.last_submitted_at, request.last_validated_at, request.reopened_at, request.applied_at, request.version, request.updated_at, organization.id, organization.source, organization.external_id, organization.siret, organization.name, organization.insee_payload, organization.updated_at, person.id, person.source, person.external_id, person.uid, person.email, person.given_name, person.family_name, person.phone_number, person.job_title, person.updated_at
+select request.id, request.origin, request.source, request.external_id, request.public_id, request.definition, request.form, request.state, request.reopening, request.data, request.organization_id, request.applicant_id, request.service_provider_id, request.service_provider_siret, request.service_provider_type, request.created_at, request.terms_accepted, request.dpo_informed, request.last_submitted_at, request.last_validated_at, request.reopened_at, request.applied_at, request.version, request.updated_at, organization.id, organization.source, organization.external_id, organization.siret, organization.name, organization.insee_payload, organization.updated_at, person.id, person.source, person.external_id, person.uid, person.email, person.given_name, person.family_name, person.phone_number, person.job_title, person.updated_at
 from request
 join organization on organization.id = request.organization_id
 join person on person.id = request.applicant_id
@@ -297,6 +300,8 @@ func (q *Queries) RequestByID(ctx context.Context, id int64) (RequestByIDRow, er
 		&i.Request.ServiceProviderSiret,
 		&i.Request.ServiceProviderType,
 		&i.Request.CreatedAt,
+		&i.Request.TermsAccepted,
+		&i.Request.DpoInformed,
 		&i.Request.LastSubmittedAt,
 		&i.Request.LastValidatedAt,
 		&i.Request.ReopenedAt,
@@ -335,6 +340,40 @@ func (q *Queries) RequestIDByExternal(ctx context.Context, source string, extern
 	return id, err
 }
 
+const reserveHabilitationIDs = `-- name: ReserveHabilitationIDs :many
+select nextval(pg_get_serial_sequence('habilitation', 'id'))::bigint from generate_series(1, $1::integer)
+`
+
+func (q *Queries) ReserveHabilitationIDs(ctx context.Context, n int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, reserveHabilitationIDs, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var column_1 int64
+		if err := rows.Scan(&column_1); err != nil {
+			return nil, err
+		}
+		items = append(items, column_1)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const touchApplied = `-- name: TouchApplied :exec
+update request set applied_at = $1 where id = $2
+`
+
+// An event changed nothing, but nothing older may be applied any more.
+func (q *Queries) TouchApplied(ctx context.Context, appliedAt *time.Time, iD int64) error {
+	_, err := q.db.Exec(ctx, touchApplied, appliedAt, iD)
+	return err
+}
+
 const updateHabilitationState = `-- name: UpdateHabilitationState :exec
 update habilitation set state = $1 where id = $2
 `
@@ -349,9 +388,10 @@ update request
 set definition = $1, form = $2, state = $3, reopening = $4, data = $5,
     organization_id = $6, applicant_id = $7, service_provider_id = $8,
     service_provider_siret = $9, service_provider_type = $10,
-    last_submitted_at = $11, last_validated_at = $12, reopened_at = $13,
-    applied_at = $14, updated_at = $15, version = version + 1
-where id = $16
+    terms_accepted = $11, dpo_informed = $12,
+    last_submitted_at = $13, last_validated_at = $14, reopened_at = $15,
+    applied_at = $16, updated_at = $17, version = version + 1
+where id = $18
 returning version
 `
 
@@ -366,6 +406,8 @@ type UpdateRequestParams struct {
 	ServiceProviderID    string
 	ServiceProviderSiret string
 	ServiceProviderType  string
+	TermsAccepted        bool
+	DpoInformed          bool
 	LastSubmittedAt      *time.Time
 	LastValidatedAt      *time.Time
 	ReopenedAt           *time.Time
@@ -386,6 +428,8 @@ func (q *Queries) UpdateRequest(ctx context.Context, arg UpdateRequestParams) (i
 		arg.ServiceProviderID,
 		arg.ServiceProviderSiret,
 		arg.ServiceProviderType,
+		arg.TermsAccepted,
+		arg.DpoInformed,
 		arg.LastSubmittedAt,
 		arg.LastValidatedAt,
 		arg.ReopenedAt,
@@ -412,7 +456,7 @@ type UpsertExternalOrganizationParams struct {
 	ExternalID   *int64
 	Siret        *string
 	Name         string
-	InseePayload json.RawMessage
+	InseePayload []byte
 }
 
 func (q *Queries) UpsertExternalOrganization(ctx context.Context, arg UpsertExternalOrganizationParams) (int64, error) {

@@ -7,11 +7,24 @@ package db
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
 )
+
+const claimDelivery = `-- name: ClaimDelivery :one
+update delivery set next_at = $1
+where id = $2 and state = 'pending' and next_at <= $3
+returning id
+`
+
+// Takes a due delivery for a time: nobody else sends it meanwhile, and it is due again if its taker dies.
+func (q *Queries) ClaimDelivery(ctx context.Context, until time.Time, iD int64, now time.Time) (int64, error) {
+	row := q.db.QueryRow(ctx, claimDelivery, until, iD, now)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
 
 const deliveryByID = `-- name: DeliveryByID :one
 select d.id, d.state, d.attempts, d.next_at, e.id as endpoint_id, e.url, e.secrets_sealed, e.enabled,
@@ -35,7 +48,7 @@ type DeliveryByIDRow struct {
 	Type          string
 	RequestID     *int64
 	Seq           int64
-	Body          json.RawMessage
+	Body          []byte
 	OccurredAt    time.Time
 	Correlation   string
 }
@@ -235,7 +248,7 @@ type InsertEventParams struct {
 	Definition  string
 	RequestID   *int64
 	Seq         int64
-	Body        json.RawMessage
+	Body        []byte
 	OccurredAt  time.Time
 	Correlation string
 }

@@ -19,7 +19,7 @@ select * from credential where request_id = @request_id order by number;
 
 -- name: UpdateCredential :exec
 update credential
-set state = @state, manager = @manager, habilitation_id = @habilitation_id, scopes = @scopes, secret_sealed = @secret_sealed,
+set state = @state, manager = @manager, habilitation_id = @habilitation_id, scopes = @scopes, grants_pending = @grants_pending, secret_sealed = @secret_sealed,
     fingerprint = @fingerprint, hint = @hint, subject_id = @subject_id, handle = @handle, expires_at = @expires_at,
     issued_at = @issued_at, old_until = @old_until, revoked_at = @revoked_at, verified_at = @verified_at,
     reason = @reason, updated_at = @updated_at
@@ -47,7 +47,7 @@ from credential c
 left join lateral (
     select * from provisioning_step p where p.credential_id = c.id and p.state <> 'done'
     order by p.started_at desc nulls last limit 1) s on true
-where c.state in ('requested', 'prepared', 'issuing', 'revoking', 'revoked_at_hub', 'failed', 'rotating')
+where c.state in ('requested', 'prepared', 'issuing', 'revoking', 'revoked_at_hub', 'failed', 'rotating') or c.grants_pending
 order by c.updated_at
 limit @max_rows;
 
@@ -61,16 +61,19 @@ returning holder;
 -- name: ReleaseLease :exec
 delete from lease where name = @name and holder = @holder;
 
+-- name: LockSigningKeys :exec
+-- One replica at a time decides whether a key must be made.
+select pg_advisory_xact_lock(hashtextextended('signing_key/' || @purpose::text, 0));
+
 -- name: InsertSigningKey :exec
 insert into signing_key (kid, purpose, alg, public_jwk, private_sealed, created_at, sign_from, retire_at, remove_at)
-values (@kid, @purpose, @alg, @public_jwk, @private_sealed, @created_at, @sign_from, @retire_at, @remove_at)
-on conflict (kid) do nothing;
+values (@kid, @purpose, @alg, @public_jwk, @private_sealed, @created_at, @sign_from, @retire_at, @remove_at);
 
 -- name: SigningKeys :many
-select * from signing_key where purpose = @purpose and (remove_at is null or remove_at > now()) order by sign_from;
+select * from signing_key where purpose = @purpose order by sign_from, kid;
 
--- name: UpdateSigningKey :exec
-update signing_key set retire_at = @retire_at, remove_at = @remove_at where kid = @kid;
+-- name: DeleteSigningKey :exec
+delete from signing_key where purpose = @purpose and kid = @kid;
 
 -- name: InsertClient :exec
 insert into api_client (id, name, secret_sha256, hint, scopes, definitions)
@@ -78,6 +81,9 @@ values (@id, @name, @secret_sha256, @hint, @scopes, @definitions);
 
 -- name: ClientByID :one
 select * from api_client where id = @id and disabled_at is null;
+
+-- name: ClientBySecret :one
+select * from api_client where secret_sha256 = @secret_sha256 and disabled_at is null;
 
 -- name: Clients :many
 select id, name, hint, scopes, definitions, created_at, disabled_at from api_client order by created_at;

@@ -9,7 +9,15 @@ insert into partner (name, paused_until, paused_by, class, reason, failures, sin
 values (@name, @paused_until, @paused_by, @class, @reason, 1, now())
 on conflict (name) do update
 set paused_until = excluded.paused_until, paused_by = excluded.paused_by, class = excluded.class, reason = excluded.reason,
-    failures = partner.failures + 1, since = coalesce(partner.since, now());
+    since = coalesce(partner.since, now());
+
+-- name: PartnerFailed :one
+-- One more failure in a row.
+insert into partner (name, class, reason, failures, since)
+values (@name, @class, @reason, 1, now())
+on conflict (name) do update
+set class = excluded.class, reason = excluded.reason, failures = partner.failures + 1, since = coalesce(partner.since, now())
+returning failures;
 
 -- name: PartnerOK :execrows
 -- The partner answered: nothing is written when nothing was wrong.

@@ -20,10 +20,10 @@ select * from habilitation where request_id = @request_id order by id;
 
 -- name: InsertRequest :one
 insert into request (origin, source, external_id, public_id, definition, form, state, reopening, data, organization_id, applicant_id,
-                     service_provider_id, service_provider_siret, service_provider_type, created_at, last_submitted_at,
+                     service_provider_id, service_provider_siret, service_provider_type, created_at, terms_accepted, dpo_informed, last_submitted_at,
                      last_validated_at, reopened_at, applied_at, updated_at)
 values (@origin, @source, @external_id, @public_id, @definition, @form, @state, @reopening, @data, @organization_id, @applicant_id,
-        @service_provider_id, @service_provider_siret, @service_provider_type, @created_at, @last_submitted_at,
+        @service_provider_id, @service_provider_siret, @service_provider_type, @created_at, @terms_accepted, @dpo_informed, @last_submitted_at,
         @last_validated_at, @reopened_at, @applied_at, @updated_at)
 returning id;
 
@@ -32,10 +32,15 @@ update request
 set definition = @definition, form = @form, state = @state, reopening = @reopening, data = @data,
     organization_id = @organization_id, applicant_id = @applicant_id, service_provider_id = @service_provider_id,
     service_provider_siret = @service_provider_siret, service_provider_type = @service_provider_type,
+    terms_accepted = @terms_accepted, dpo_informed = @dpo_informed,
     last_submitted_at = @last_submitted_at, last_validated_at = @last_validated_at, reopened_at = @reopened_at,
     applied_at = @applied_at, updated_at = @updated_at, version = version + 1
 where id = @id
 returning version;
+
+-- name: TouchApplied :exec
+-- An event changed nothing, but nothing older may be applied any more.
+update request set applied_at = @applied_at where id = @id;
 
 -- name: UpsertExternalOrganization :one
 insert into organization (source, external_id, siret, name, insee_payload, updated_at)
@@ -53,10 +58,12 @@ do update set uid = excluded.uid, email = excluded.email, given_name = excluded.
               phone_number = excluded.phone_number, job_title = excluded.job_title, updated_at = now()
 returning id;
 
--- name: InsertHabilitation :one
-insert into habilitation (request_id, external_id, definition, form, state, parent_id, data, organization, applicant, message, created_at)
-values (@request_id, @external_id, @definition, @form, @state, @parent_id, @data, @organization, @applicant, @message, @created_at)
-returning id;
+-- name: ReserveHabilitationIDs :many
+select nextval(pg_get_serial_sequence('habilitation', 'id'))::bigint from generate_series(1, @n::integer);
+
+-- name: InsertHabilitation :exec
+insert into habilitation (id, request_id, external_id, definition, form, state, parent_id, data, organization, applicant, message, created_at)
+values (@id, @request_id, @external_id, @definition, @form, @state, @parent_id, @data, @organization, @applicant, @message, @created_at);
 
 -- name: UpdateHabilitationState :exec
 update habilitation set state = @state where id = @id;

@@ -28,6 +28,12 @@ join endpoint e on e.id = d.endpoint_id
 join event v on v.id = d.event_id
 where d.id = @id;
 
+-- name: ClaimDelivery :one
+-- Takes a due delivery for a time: nobody else sends it meanwhile, and it is due again if its taker dies.
+update delivery set next_at = @until
+where id = @id and state = 'pending' and next_at <= @now
+returning id;
+
 -- name: SettleDelivery :exec
 update delivery
 set state = @state, attempts = attempts + 1, next_at = @next_at, last_status = @last_status, last_error = @last_error, delivered_at = @delivered_at

@@ -1,0 +1,98 @@
+// Package page renders the hub's French pages: one layout, one stylesheet of
+// our own (with the markup and class names of the State's design system, so
+// that its official stylesheet can be put in its place), no inline code.
+//
+// It imports the standard library and zerolog only.
+package page
+
+import (
+	"bytes"
+	"embed"
+	"html/template"
+	"io/fs"
+	"net/http"
+
+	"github.com/rs/zerolog"
+)
+
+//go:embed layout.html assets
+var files embed.FS
+
+// Page is what every page says about itself.
+type Page struct {
+	Title string // of the document and of the heading
+	Body  any    // what the page's own template shows
+}
+
+// Set is the pages of one audience.
+type Set struct{ pages map[string]*template.Template }
+
+// Parse reads every *.html of a folder; each defines the template "main".
+func Parse(folder fs.FS, funcs template.FuncMap) (*Set, error) {
+	names, err := fs.Glob(folder, "*.html")
+	if err != nil {
+		return nil, err
+	}
+	s := &Set{pages: make(map[string]*template.Template, len(names))}
+	for _, name := range names {
+		t, err := template.New("layout.html").Funcs(funcs).ParseFS(files, "layout.html")
+		if err != nil {
+			return nil, err
+		}
+		if s.pages[name], err = t.ParseFS(folder, name); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// ContentSecurityPolicy allows our own stylesheet and forms, nothing else.
+const ContentSecurityPolicy = "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// Harden sets the headers of every page: nothing is kept, framed, referred to or guessed.
+func Harden(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", ContentSecurityPolicy)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+	h.Set("X-Robots-Tag", "noindex")
+}
+
+// Write renders a page as a whole, or not at all.
+func (s *Set) Write(w http.ResponseWriter, r *http.Request, status int, name string, p Page) {
+	var out bytes.Buffer
+	t, ok := s.pages[name]
+	if !ok {
+		zerolog.Ctx(r.Context()).Error().Str("page", name).Msg("no such page")
+		http.Error(w, "Erreur interne", http.StatusInternalServerError)
+		return
+	}
+	if err := t.Execute(&out, p); err != nil {
+		zerolog.Ctx(r.Context()).Error().Err(err).Str("page", name).Msg("page not rendered")
+		http.Error(w, "Erreur interne", http.StatusInternalServerError)
+		return
+	}
+	Harden(w)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	if _, err := w.Write(out.Bytes()); err != nil {
+		zerolog.Ctx(r.Context()).Debug().Err(err).Msg("client left before the end of the page")
+	}
+}
+
+// Assets serves the stylesheet under /assets/.
+func Assets() http.Handler {
+	sub, err := fs.Sub(files, "assets")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	server := http.StripPrefix("/assets/", http.FileServerFS(sub))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		server.ServeHTTP(w, r)
+	})
+}

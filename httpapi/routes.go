@@ -1,0 +1,74 @@
+// Package httpapi lists every route of the hub on one page; each audience has a
+// package of its own below. A handler decodes, authorises and calls one method.
+//
+// It may import internal/registry, internal/store and what they show; never a
+// concrete connector.
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/httprate"
+
+	"github.com/passerelle-hub/passerelle/httpapi/handover"
+	"github.com/passerelle-hub/passerelle/httpapi/page"
+	"github.com/passerelle-hub/passerelle/httpapi/problem"
+	"github.com/passerelle-hub/passerelle/httpapi/token"
+)
+
+// Routes is what the public listener serves.
+type Routes struct {
+	Around     Around
+	Health     *Health
+	DataPass   http.Handler
+	Bounces    http.Handler
+	Token      *token.Handler
+	Handover   *handover.Handler
+	PerAddress int // requests a minute of one address to pages that need no credential
+}
+
+// Handler gives the routes with what is around each of them.
+func (rt Routes) Handler() http.Handler {
+	r := chi.NewRouter()
+	r.Use(rt.Around.Request)
+	r.NotFound(notFound)
+	r.MethodNotAllowed(methodNotAllowed)
+
+	r.Get("/healthz", rt.Health.Live)
+	r.Get("/readyz", rt.Health.Ready)
+
+	r.Method(http.MethodPost, "/webhooks/datapass/{source}", rt.DataPass)
+	r.Method(http.MethodPost, "/webhooks/mail/bounces", rt.Bounces)
+
+	r.Get("/.well-known/jwks.json", problem.Handle(token.Translate, rt.Token.JWKS))
+	r.Post("/token/introspect", problem.Handle(token.Translate, rt.Token.Introspect))
+
+	r.Handle("/assets/*", page.Assets())
+	r.Group(func(r chi.Router) {
+		r.Use(http.NewCrossOriginProtection().Handler, rt.limitByAddress())
+		r.Get("/remise/{link}", rt.Handover.Show)
+		r.Post("/remise/{link}", rt.Handover.Reveal)
+		r.Post("/remise/{link}/renouveler", rt.Handover.Renew)
+	})
+	return r
+}
+
+func (rt Routes) limitByAddress() func(http.Handler) http.Handler {
+	return httprate.Limit(rt.PerAddress, time.Minute,
+		httprate.WithKeyFuncs(func(r *http.Request) (string, error) { return Address(r), nil }),
+		httprate.WithLimitHandler(func(w http.ResponseWriter, r *http.Request) {
+			p := problem.New(http.StatusTooManyRequests, "trop-de-requetes", "Trop de requêtes", "Attendez un instant avant de recommencer.")
+			p.After = time.Minute
+			problem.Write(w, r, p)
+		}))
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) {
+	problem.Write(w, r, problem.New(http.StatusNotFound, "introuvable", "Introuvable", "Rien n'est servi à cette adresse."))
+}
+
+func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	problem.Write(w, r, problem.New(http.StatusMethodNotAllowed, "methode", "Méthode non admise", "Cette adresse n'accepte pas cette méthode."))
+}

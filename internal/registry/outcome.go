@@ -1,0 +1,154 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/passerelle-hub/passerelle/connectors"
+	"github.com/passerelle-hub/passerelle/internal/store"
+)
+
+// MailOutcome records what came of handing a mail to the relay.
+type MailOutcome struct {
+	MailID uuid.UUID
+	Err    error // nil: accepted
+}
+
+func (cmd *MailOutcome) apply(ctx context.Context, u *unit) error {
+	state, status, detail, sentAt := "sent", 250, "", u.at
+	if cmd.Err != nil {
+		state, status, detail, sentAt = "queued", 0, "", time.Time{}
+		var e *connectors.Error
+		if errors.As(cmd.Err, &e) {
+			status, detail = e.Status, e.Detail
+		}
+		if connectors.Is(cmd.Err, connectors.Rejected) {
+			state = "refused"
+		}
+	}
+	return u.tx.SettleMail(ctx, cmd.MailID, state, status, detail, sentAt)
+}
+
+// MailBounced records that a mail came back. store.ErrNotFound when no such mail is out.
+type MailBounced struct {
+	MailID uuid.UUID
+	Detail string // status and the relay's words, without the address
+}
+
+func (cmd *MailBounced) apply(ctx context.Context, u *unit) error {
+	known, err := u.tx.BounceMail(ctx, cmd.MailID, cmd.Detail)
+	if err == nil && !known {
+		return store.ErrNotFound
+	}
+	return err
+}
+
+// DeliveryOutcome records one try to deliver, and when the next one is due.
+type DeliveryOutcome struct {
+	Delivery store.Delivery
+	At       time.Time
+	Result   connectors.DeliveryResult
+	Schedule []time.Duration // waits between the tries
+}
+
+func (cmd *DeliveryOutcome) apply(ctx context.Context, u *unit) error {
+	n := int(cmd.Delivery.Attempts) + 1
+	a := store.Attempt{DeliveryID: cmd.Delivery.ID, N: n, At: cmd.At, Result: cmd.Result, NextAt: u.at}
+	switch {
+	case delivered(cmd.Result.Status):
+		a.State = "delivered"
+	case n > len(cmd.Schedule):
+		a.State = "abandoned"
+	default:
+		a.State, a.NextAt = "pending", u.at.Add(cmd.Schedule[n-1])
+	}
+	return u.tx.RecordAttempt(ctx, a)
+}
+
+// delivered: any 2xx (Standard Webhooks); redirects are failures.
+func delivered(status int) bool { return status >= 200 && status < 300 }
+
+// PausePartner stops sending to a partner for a time.
+type PausePartner struct {
+	Name   string
+	For    time.Duration
+	By     string // an operator's name; "" when the hub decides
+	Class  connectors.Class
+	Reason string
+}
+
+func (cmd *PausePartner) apply(ctx context.Context, u *unit) error {
+	by := cmd.By
+	if by == "" {
+		by = "hub"
+	}
+	if err := u.tx.PausePartner(ctx, cmd.Name, u.at.Add(cmd.For), by, cmd.Class, cmd.Reason); err != nil {
+		return err
+	}
+	u.then(PartnerPaused{cmd.Name})
+	return nil
+}
+
+// PartnerFailed counts a failure in a row; from PauseAfter on the partner rests
+// for Wait(failures) before it is probed.
+type PartnerFailed struct {
+	Name       string
+	Class      connectors.Class
+	Reason     string
+	PauseAfter int
+	Wait       func(failures int) time.Duration
+}
+
+func (cmd *PartnerFailed) apply(ctx context.Context, u *unit) error {
+	failures, err := u.tx.PartnerFailed(ctx, cmd.Name, cmd.Class, cmd.Reason)
+	if err != nil || failures < cmd.PauseAfter {
+		return err
+	}
+	if err := u.tx.PausePartner(ctx, cmd.Name, u.at.Add(cmd.Wait(failures)), "hub", cmd.Class, cmd.Reason); err != nil {
+		return err
+	}
+	u.then(PartnerPaused{cmd.Name})
+	return nil
+}
+
+// ResumePartner: the partner answers, or an operator says so.
+type ResumePartner struct{ Name string }
+
+func (cmd *ResumePartner) apply(ctx context.Context, u *unit) error {
+	if _, err := u.tx.PartnerOK(ctx, cmd.Name); err != nil {
+		return err
+	}
+	u.then(PartnerResumed{cmd.Name})
+	return nil
+}
+
+// TakeUp puts a parked incoming event back in line, once its cause is mended.
+type TakeUp struct{ InboundID uuid.UUID }
+
+func (cmd *TakeUp) apply(ctx context.Context, u *unit) error {
+	key, err := u.tx.TakeUpInbound(ctx, cmd.InboundID)
+	if err != nil {
+		return err
+	}
+	u.then(InboundStored{[]store.InboundKey{key}})
+	return nil
+}
+
+// Wake queues again what a lost wake-up left behind.
+type Wake struct {
+	Inbound    []store.InboundKey
+	Deliveries []int64
+}
+
+func (cmd *Wake) apply(_ context.Context, u *unit) error {
+	if len(cmd.Inbound) > 0 {
+		u.then(InboundStored{cmd.Inbound})
+	}
+	if len(cmd.Deliveries) > 0 {
+		u.then(EventPublished{cmd.Deliveries})
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+	"github.com/rs/zerolog"
+
+	"github.com/passerelle-hub/passerelle/connectors"
+	"github.com/passerelle-hub/passerelle/internal/registry"
+	"github.com/passerelle-hub/passerelle/internal/store"
+	"github.com/passerelle-hub/passerelle/internal/token"
+)
+
+// Manager is a connector instance that holds keys.
+type Manager struct {
+	connectors.KeyManager
+	Type string // of its connector, e.g. "gravitee"
+}
+
+// Workers is what the jobs work with.
+type Workers struct {
+	Registry   *registry.Registry
+	Store      *store.Store
+	Managers   map[string]Manager // by instance name
+	Mailer     connectors.Mailer
+	MailDomain string
+	Deliverer  connectors.Deliverer
+	// SignEvent gives a delivery's body and headers, signatures included.
+	SignEvent func(d store.Delivery, now time.Time) (body []byte, header map[string]string, err error)
+	Owner     string    // this hub's mark at its partners
+	TokenEnv  token.Env // of the keys that the hub makes
+	LeaseFor  time.Duration
+	KeepBody  time.Duration // how long bodies of settled incoming webhooks stay
+	Now       func() time.Time
+	Log       zerolog.Logger
+}
+
+// Settings of the queues.
+type Settings struct {
+	Timeout       time.Duration // of one job
+	RescueAfter   time.Duration // a dead process's job runs again after this
+	FetchCooldown time.Duration
+	Completed     time.Duration // retention of finished jobs
+	Cancelled     time.Duration
+	Discarded     time.Duration
+	WorkersFor    func(queue string) int // per process
+	SoftStop      time.Duration          // how long Stop lets jobs finish
+}
+
+// NewClient gives a River client that works every queue; Start it, then Stop it.
+func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) (*river.Client[pgx.Tx], error) {
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &applyInbound{Workers: w})
+	river.AddWorker(workers, &provisionCredential{Workers: w})
+	river.AddWorker(workers, &revokeCredential{Workers: w})
+	river.AddWorker(workers, &revokeArchived{Workers: w})
+	river.AddWorker(workers, &deliverWebhook{Workers: w})
+	river.AddWorker(workers, &sendMail{Workers: w})
+	river.AddWorker(workers, &sweep{Workers: w})
+
+	queues := map[string]river.QueueConfig{}
+	add := func(name string) {
+		queues[name] = river.QueueConfig{MaxWorkers: s.WorkersFor(name), FetchCooldown: s.FetchCooldown}
+	}
+	for _, name := range []string{QueueRegistry, QueueMail, QueueWebhooks, QueueUpkeep} {
+		add(name)
+	}
+	for name := range w.Managers {
+		add(PartnerQueue(name))
+	}
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		Queues: queues, Workers: workers, Logger: logger,
+		JobTimeout: s.Timeout, RescueStuckJobsAfter: s.RescueAfter, FetchCooldown: s.FetchCooldown,
+		MaxAttempts: maxAttempts, RetryPolicy: retryPolicy{}, SoftStopTimeout: s.SoftStop,
+		CompletedJobRetentionPeriod: s.Completed, CancelledJobRetentionPeriod: s.Cancelled, DiscardedJobRetentionPeriod: s.Discarded,
+		PeriodicJobs: []*river.PeriodicJob{
+			river.NewPeriodicJob(river.PeriodicInterval(sweepEvery), func() (river.JobArgs, *river.InsertOpts) {
+				return SweepArgs{}, nil
+			}, &river.PeriodicJobOpts{RunOnStart: true}),
+		},
+		Middleware: []rivertype.Middleware{&jobLog{log: w.Log}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the workers: %w", err)
+	}
+	return client, nil
+}
+
+// jobLog writes one event per job: what, how long, what came of it. Errors in
+// it come from connectors (redacted) and from our own code (no personal data).
+type jobLog struct {
+	river.MiddlewareDefaults
+	log zerolog.Logger
+}
+
+func (m *jobLog) Work(ctx context.Context, job *rivertype.JobRow, next func(context.Context) error) error {
+	start := time.Now()
+	ctx = registry.WithActor(ctx, "job:"+job.Kind)
+	err := next(ctx)
+	level := zerolog.InfoLevel
+	if job.Kind == (SweepArgs{}).Kind() {
+		level = zerolog.DebugLevel
+	}
+	event := m.log.WithLevel(level)
+	if err != nil {
+		event = m.log.Warn().Err(err)
+	}
+	event.Str("job", job.Kind).Int64("id", job.ID).Str("queue", job.Queue).Int("attempt", job.Attempt).
+		RawJSON("args", job.EncodedArgs).Dur("duration", time.Since(start)).Msg("job")
+	return err
+}

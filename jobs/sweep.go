@@ -1,0 +1,93 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/passerelle-hub/passerelle/connectors"
+	"github.com/passerelle-hub/passerelle/internal/registry"
+)
+
+// SweepArgs: the sweep needs none.
+type SweepArgs struct{}
+
+// Kind is the job's name in the queue.
+func (SweepArgs) Kind() string { return "sweep" }
+
+// InsertOpts puts it into its queue, one at a time.
+func (SweepArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: QueueUpkeep, MaxAttempts: 1}
+}
+
+const (
+	sweepEvery = 5 * time.Second
+	// wakeUpLost: an event that waits longer has lost its job.
+	wakeUpLost = 30 * time.Second
+	sweepBatch = 1000
+)
+
+type sweep struct {
+	river.WorkerDefaults[SweepArgs]
+	*Workers
+}
+
+// Work repairs what a lost wake-up left, queues deliveries that are due, takes
+// up what waited for its settings, probes partners that rest, and purges.
+func (w *sweep) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
+	return errors.Join(w.wake(ctx), w.assign(ctx), w.probe(ctx), w.purge(ctx))
+}
+
+func (w *sweep) wake(ctx context.Context) error {
+	now := w.Now()
+	inbound, err := w.Store.StaleInbound(ctx, now.Add(-wakeUpLost), sweepBatch)
+	if err != nil {
+		return err
+	}
+	due, err := w.Store.DueDeliveries(ctx, now, sweepBatch)
+	if err != nil || len(inbound)+len(due) == 0 {
+		return err
+	}
+	return w.Registry.Record(ctx, &registry.Wake{Inbound: inbound, Deliveries: due})
+}
+
+func (w *sweep) assign(ctx context.Context) error {
+	waiting, err := w.Store.UnassignedCredentials(ctx, sweepBatch)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, c := range waiting {
+		errs = append(errs, w.Registry.Record(ctx, &registry.AssignManager{CredentialID: c.ID}))
+	}
+	return errors.Join(errs...)
+}
+
+// probe asks the partners whose rest is over whether they answer again.
+func (w *sweep) probe(ctx context.Context) error {
+	resting, err := w.Store.PartnersToProbe(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, p := range resting {
+		m, ok := w.Managers[p.Name]
+		if !ok {
+			continue
+		}
+		if _, err := m.Health(ctx); err != nil {
+			failed := &registry.PartnerFailed{Name: p.Name, Class: connectors.ClassOf(err), Reason: err.Error(), Wait: pauseWait}
+			errs = append(errs, w.Registry.Record(ctx, failed))
+			continue
+		}
+		errs = append(errs, w.Registry.Record(ctx, &registry.ResumePartner{Name: p.Name}))
+	}
+	return errors.Join(errs...)
+}
+
+func (w *sweep) purge(ctx context.Context) error {
+	_, err := w.Store.PurgeInboundBodies(ctx, w.Now().Add(-w.KeepBody), sweepBatch)
+	return err
+}
