@@ -169,10 +169,15 @@ func (r Recipient) JWK() (json.RawMessage, error) {
 }
 
 // Encrypt makes a compact JWE that only the recipient opens. The same plaintext
-// gives another JWE each time.
+// gives another JWE each time. ErrTooLarge above MaxSecret, ErrConfig for an
+// empty plaintext: a secret that is not there is a fault of the caller, and jwx
+// could not open it again.
 func (r Recipient) Encrypt(plaintext []byte) (string, error) {
 	if r.IsZero() {
 		return "", ErrKey
+	}
+	if len(plaintext) == 0 {
+		return "", fmt.Errorf("%w: nothing to encrypt", ErrConfig)
 	}
 	if len(plaintext) > MaxSecret {
 		return "", fmt.Errorf("%w: at most %d bytes are encrypted", ErrTooLarge, MaxSecret)
