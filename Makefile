@@ -58,7 +58,7 @@ generate: $(TOOLS)/sqlc ## Generate Go from internal/store/queries
 	@cd internal/store && ../../$(TOOLS)/sqlc generate
 
 .PHONY: verify
-verify: $(TOOLS)/sqlc formatted ## Check modules, vet, generated code and forbidden words
+verify: $(TOOLS)/sqlc $(TOOLS)/gofumpt ## Check modules, vet, generated code and forbidden words
 	@.ci/verify
 
 .PHONY: bench
