@@ -191,10 +191,10 @@ func (b *Inbox) commit(ctx context.Context, batch []*pending) error {
 			if err := tx.insertInbound(ctx, fresh); err != nil {
 				return err
 			}
-			if err := b.wake(ctx, tx.SQL, wakeKeys(fresh)); err != nil {
-				return fmt.Errorf("queue the application of incoming events: %w", err)
-			}
 			if known, err = tx.findInbound(ctx, batch); err != nil {
+				return err
+			}
+			if err := b.wakeFor(ctx, tx, fresh, known); err != nil {
 				return err
 			}
 		}
@@ -224,17 +224,25 @@ type bodyKey struct {
 
 func (p *pending) key() bodyKey { return bodyKey{p.in.Source, p.in.Hash} }
 
-func wakeKeys(fresh []*pending) []InboundKey {
+// wakeFor queues the application of what this transaction stored, once per
+// request. What another one stored first is woken there.
+func (b *Inbox) wakeFor(ctx context.Context, tx *Tx, fresh []*pending, known map[bodyKey]db.FindInboundRow) error {
 	seen := make(map[InboundKey]bool, len(fresh))
 	keys := make([]InboundKey, 0, len(fresh))
 	for _, p := range fresh {
 		k := InboundKey{p.in.Source, p.in.ExternalID}
-		if p.in.Parked == "" && !seen[k] {
+		if p.in.Parked == "" && known[p.key()].ID == p.id && !seen[k] {
 			seen[k] = true
 			keys = append(keys, k)
 		}
 	}
-	return keys
+	if len(keys) == 0 {
+		return nil
+	}
+	if err := b.wake(ctx, tx.SQL, keys); err != nil {
+		return fmt.Errorf("queue the application of incoming events: %w", err)
+	}
+	return nil
 }
 
 func (t *Tx) findInbound(ctx context.Context, batch []*pending) (map[bodyKey]db.FindInboundRow, error) {

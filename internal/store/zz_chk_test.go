@@ -1,0 +1,3 @@
+package store
+import "github.com/passerelle-hub/passerelle/internal/store/seal"
+var _ Sealer = (*seal.Keyring)(nil)
