@@ -67,7 +67,7 @@ func (t AccessToken) check() error {
 			return fmt.Errorf("%w: %s", ErrClaim, name)
 		}
 	}
-	if i := slices.IndexFunc(t.Scopes, func(s string) bool { return !validScope(s) }); i >= 0 {
+	if i := slices.IndexFunc(t.Scopes, func(s string) bool { return !ValidScope(s) }); i >= 0 {
 		return fmt.Errorf("%w: scope", ErrClaim)
 	}
 	if t.IssuedAt.IsZero() || !t.ExpiresAt.After(t.IssuedAt) {
@@ -76,8 +76,8 @@ func (t AccessToken) check() error {
 	return nil
 }
 
-// validScope: one scope-token of RFC 6749, 3.3.
-func validScope(s string) bool {
+// ValidScope reports one scope-token of RFC 6749, 3.3.
+func ValidScope(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return r <= 0x20 || r > 0x7e || r == '"' || r == '\\'
 	})

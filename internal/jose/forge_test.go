@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -85,18 +84,6 @@ func hs256(secret []byte) func([]byte) []byte {
 		mac := hmac.New(sha256.New, secret)
 		mac.Write(input)
 		return mac.Sum(nil)
-	}
-}
-
-func rs512(t testing.TB, k PrivateKey) func([]byte) []byte {
-	t.Helper()
-	return func(input []byte) []byte {
-		sum := sha512.Sum512(input)
-		signature, err := rsa.SignPKCS1v15(rand.Reader, k.raw.(*rsa.PrivateKey), crypto.SHA512, sum[:])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return signature
 	}
 }
 
