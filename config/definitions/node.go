@@ -11,7 +11,7 @@ import (
 
 // maxNodes bounds how many nodes are read once aliases are followed: ten times
 // what the real catalogue needs, far below what nested aliases can reach.
-const maxNodes = 500_000
+const maxNodes = 120_000
 
 // maxDepth bounds nested merges and lists.
 const maxDepth = 20
@@ -25,14 +25,38 @@ type reader struct {
 	whole  bool // false: parts of the source were left out as unreadable
 
 	read int
+	said map[remark]bool
+}
+
+// remark is a message about a node: an aliased node is read as often as it is
+// used, and spoken of once.
+type remark struct {
+	node    *yaml.Node
+	message string
 }
 
 func (r *reader) fault(n *yaml.Node, format string, args ...any) {
-	r.report.fault(r.source.finding(r.source.offset(n.Line, n.Column), fmt.Sprintf(format, args...)))
+	if message := fmt.Sprintf(format, args...); len(r.report.Faults) < maxFindings && r.first(n, message) {
+		r.report.fault(r.source.finding(r.source.offset(n.Line, n.Column), message))
+	}
 }
 
 func (r *reader) warn(n *yaml.Node, format string, args ...any) {
-	r.report.warn(r.source.finding(r.source.offset(n.Line, n.Column), fmt.Sprintf(format, args...)))
+	if message := fmt.Sprintf(format, args...); len(r.report.Warnings) < maxFindings && r.first(n, message) {
+		r.report.warn(r.source.finding(r.source.offset(n.Line, n.Column), message))
+	}
+}
+
+func (r *reader) first(n *yaml.Node, message string) bool {
+	key := remark{node: n, message: message}
+	if r.said[key] {
+		return false
+	}
+	if r.said == nil {
+		r.said = map[remark]bool{}
+	}
+	r.said[key] = true
+	return true
 }
 
 // follow resolves an alias. nil: the aliases expand to too much.

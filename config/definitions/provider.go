@@ -101,7 +101,7 @@ func (l *loader) eligibility(r *reader, root *yaml.Node) {
 		l.report.Totals.EligibilityRules++
 		l.after(func() {
 			if _, ok := l.set.Definition(rule.Definition); !ok {
-				r.warn(m.values["definition_id"].value, "no definition %q", rule.Definition)
+				r.warn(m.at("definition_id"), "no definition %q", rule.Definition)
 			}
 		})
 	}

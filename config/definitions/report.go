@@ -53,8 +53,6 @@ type Report struct {
 	Faults   []Finding // each keeps the folder from being used
 	Warnings []Finding // legal, but suspect
 	Totals   Totals
-
-	seen map[Finding]bool
 }
 
 // Err is nil when there is no fault, else an error that holds the first one.
@@ -116,19 +114,14 @@ func plural(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun + "s"
 }
 
-func (r *Report) fault(f Finding) { r.Faults = r.add(r.Faults, f) }
+func (r *Report) fault(f Finding) { r.Faults = add(r.Faults, f) }
 
-func (r *Report) warn(f Finding) { r.Warnings = r.add(r.Warnings, f) }
+func (r *Report) warn(f Finding) { r.Warnings = add(r.Warnings, f) }
 
-// add keeps a finding once: an aliased node is read as often as it is used.
-func (r *Report) add(list []Finding, f Finding) []Finding {
-	if r.seen == nil {
-		r.seen = map[Finding]bool{}
-	}
-	if r.seen[f] || len(list) >= maxFindings {
+func add(list []Finding, f Finding) []Finding {
+	if len(list) >= maxFindings {
 		return list
 	}
-	r.seen[f] = true
 	return append(list, f)
 }
 

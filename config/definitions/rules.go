@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 
@@ -26,9 +27,9 @@ type ruleEntry struct {
 	key   *yaml.Node
 }
 
-// builtInRules reads our own file. It is part of the program: a fault in it is
-// a bug that any test meets.
-func builtInRules() map[string]ruleEntry {
+// builtInRules reads our own file, once. It is part of the program: a fault in
+// it is a bug that any test meets.
+var builtInRules = sync.OnceValue(func() map[string]ruleEntry {
 	report := &Report{}
 	l := &loader{report: report, complete: true}
 	rules := l.rules(l.open([]file{{Name: rulesFile, Content: builtInFile}}))
@@ -36,7 +37,7 @@ func builtInRules() map[string]ruleEntry {
 		panic(fmt.Sprintf("built-in rules: %v", err))
 	}
 	return rules
-}
+})
 
 // rules reads a rules.yml: uid -> rules. An entry whose name starts with a dot
 // is there for its anchor.
