@@ -150,6 +150,7 @@ func (l layout) arguments(settings map[string]string, throwaway bool) []string {
 		set("fsync", "off")
 		set("synchronous_commit", "off")
 		set("full_page_writes", "off")
+		set("max_wal_size", "128MB") // It may be memory.
 	}
 	for name, value := range settings {
 		set(name, value)

@@ -48,7 +48,7 @@ var kept struct {
 func keptDir(t *testing.T) string {
 	t.Helper()
 	kept.once.Do(func() {
-		if kept.dir, kept.err = os.MkdirTemp("", "localpg-test-"); kept.err != nil {
+		if kept.dir, kept.err = os.MkdirTemp(scratch(), "localpg-test-"); kept.err != nil {
 			return
 		}
 		var srv *Server

@@ -36,7 +36,8 @@ const (
 // Options say where and how a server runs.
 type Options struct {
 	// Dir is the kept directory of a durable server, made when it is missing; for
-	// a throwaway server, where its temporary directory is made ("": the system's).
+	// a throwaway server, where its temporary directory is made ("": in memory
+	// where there is room, else the system's).
 	Dir string
 	// BinDir holds initdb and postgres; "" searches for them.
 	BinDir string
@@ -91,7 +92,10 @@ func start(ctx context.Context, opts Options, among []identity) (*Server, error)
 func (s *Server) open(ctx context.Context, opts Options, bin programs, among []identity) error {
 	home := opts.Dir
 	if opts.Throwaway {
-		dir, err := os.MkdirTemp(opts.Dir, "passerelle-pg-")
+		if home == "" {
+			home = scratch()
+		}
+		dir, err := os.MkdirTemp(home, "passerelle-pg-")
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ import (
 // home gives a short directory: t.TempDir's are too long for a socket.
 func home(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "localpg-test-")
+	dir, err := os.MkdirTemp(scratch(), "localpg-test-")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package localpg
+
+// scratch gives the directory for throwaway data: "" is the system's.
+func scratch() string { return "" }
