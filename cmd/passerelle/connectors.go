@@ -1,0 +1,132 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/passerelle-hub/passerelle/config"
+	"github.com/passerelle-hub/passerelle/connectors"
+	"github.com/passerelle-hub/passerelle/connectors/gravitee"
+	"github.com/passerelle-hub/passerelle/connectors/jwtissuer"
+	"github.com/passerelle-hub/passerelle/connectors/mail"
+	"github.com/passerelle-hub/passerelle/connectors/outbound"
+	"github.com/passerelle-hub/passerelle/internal/jose"
+	"github.com/passerelle-hub/passerelle/internal/registry"
+	"github.com/passerelle-hub/passerelle/jobs"
+)
+
+// opener opens a connector whose settings were read and are sound.
+type opener func(h *hub, deps connectors.Deps) (connectors.KeyManager, error)
+
+// connectorTypes is the table "type -> Config": each entry reads a connector's
+// own settings and gives what opens it.
+func connectorTypes() map[string]func(*config.Connector) (opener, error) {
+	return map[string]func(*config.Connector) (opener, error){
+		"gravitee": func(c *config.Connector) (opener, error) {
+			settings := gravitee.Default()
+			if err := c.Decode(&settings); err != nil {
+				return nil, err
+			}
+			return func(h *hub, deps connectors.Deps) (connectors.KeyManager, error) {
+				client, err := outbound.Partner(deps.Name, settings.Settings, h.log)
+				if err != nil {
+					return nil, err
+				}
+				deps.Partner = client
+				return settings.Open(deps)
+			}, settings.Validate()
+		},
+		"jwtissuer": func(c *config.Connector) (opener, error) {
+			settings := jwtissuer.Default()
+			if err := c.Decode(&settings); err != nil {
+				return nil, err
+			}
+			return func(h *hub, deps connectors.Deps) (connectors.KeyManager, error) {
+				keys, err := h.openKeys(settings.Schedule())
+				if err != nil {
+					return nil, err
+				}
+				h.verifier.Issuer = settings.Issuer
+				for _, d := range settings.Definitions {
+					h.audiences = append(h.audiences, d.Audience)
+				}
+				return settings.Open(deps, keys)
+			}, settings.Validate()
+		},
+	}
+}
+
+// decodeConnectors reads every connector's own settings and gives all their
+// faults at once.
+func decodeConnectors(c *config.Config) (map[string]opener, error) {
+	types := connectorTypes()
+	openers := map[string]opener{}
+	issuers := 0
+	var faults []error
+	for i := range c.Connectors {
+		connector := &c.Connectors[i]
+		read, known := types[connector.Type]
+		if !known {
+			faults = append(faults, fmt.Errorf("connectors.%s.type: no connector %q: there are %s",
+				connector.Name, connector.Type, strings.Join(slices.Sorted(maps.Keys(types)), ", ")))
+			continue
+		}
+		if connector.Type == "jwtissuer" {
+			issuers++
+		}
+		open, err := read(connector)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("connectors.%s: %w", connector.Name, err))
+			continue
+		}
+		openers[connector.Name] = open
+	}
+	if issuers > 1 {
+		faults = append(faults, errors.New("connectors: one jwtissuer at most: it is the hub's own issuer"))
+	}
+	return openers, errors.Join(faults...)
+}
+
+func (h *hub) openManagers() (map[string]jobs.Manager, error) {
+	openers, err := decodeConnectors(h.config)
+	if err != nil {
+		return nil, err
+	}
+	managers := map[string]jobs.Manager{}
+	for _, c := range h.config.Connectors {
+		manager, err := openers[c.Name](h, connectors.Deps{
+			Name: c.Name, Owner: h.config.Hub.Name, Now: h.now, Ledger: h.store.Ledger(c.Name), Gate: h.store.Gate(),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("connectors.%s: %w", c.Name, err)
+		}
+		managers[c.Name] = jobs.Manager{KeyManager: manager, Type: c.Type}
+	}
+	return managers, nil
+}
+
+// openKeys gives the keys that sign access tokens, on the built-in issuer's schedule.
+func (h *hub) openKeys(s jose.Schedule) (*jose.Keys, error) {
+	keys, err := jose.NewKeys("access-token", s, h.store, h.now)
+	if err != nil {
+		return nil, err
+	}
+	h.keys = keys
+	h.verifier.Keys, h.verifier.Algs = keys, []jose.Alg{jose.ES256, jose.EdDSA}
+	return keys, nil
+}
+
+func (h *hub) tokenReader() registry.TokenReader { return tokenReader{h} }
+
+func openMailer(m config.Mail) (connectors.Mailer, error) {
+	if !m.Enabled() {
+		return noRelay{}, nil
+	}
+	return mail.Config{
+		Host: m.SMTP.Host, Port: m.SMTP.Port, TLS: string(m.SMTP.TLS), Username: m.SMTP.Username, Password: m.SMTP.Password,
+		From: m.From, Timeout: m.Timeout,
+	}.Open()
+}

@@ -1,0 +1,432 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/passerelle-hub/passerelle/config"
+	"github.com/passerelle-hub/passerelle/config/definitions"
+	"github.com/passerelle-hub/passerelle/connectors/datapass/datapasstest"
+	"github.com/passerelle-hub/passerelle/connectors/gravitee/graviteetest"
+	"github.com/passerelle-hub/passerelle/connectors/jwtissuer/jwtissuertest"
+	"github.com/passerelle-hub/passerelle/connectors/mail/mailtest"
+	"github.com/passerelle-hub/passerelle/connectors/webhook/webhooktest"
+	"github.com/passerelle-hub/passerelle/internal/localpg"
+	"github.com/passerelle-hub/passerelle/internal/store"
+)
+
+// demo plays the story on a hub of its own with every partner simulated.
+func demo(ctx context.Context, env environment, args []string) error {
+	fs, _ := flags(env, "demo")
+	once := fs.Bool("once", false, "play the story, then stop: status 0 when every step passed")
+	report := fs.String("report", "", "write the steps as JSON into this file")
+	verbose := fs.Bool("verbose", false, "show the hub's log")
+	if err := parse(fs, args); err != nil {
+		return err
+	}
+	log := zerolog.Nop()
+	if *verbose {
+		log = zerolog.New(zerolog.ConsoleWriter{Out: env.stderr, TimeFormat: time.TimeOnly}).With().Timestamp().Logger()
+	}
+	s := newStory(env.stdout)
+	var w *world
+	s.step(ctx, "a private Postgres, the partners and the hub start", func(ctx context.Context) (any, error) {
+		var err error
+		w, err = openWorld(ctx, log, env)
+		if err != nil {
+			return nil, err
+		}
+		return w.urls(), nil
+	})
+	if w != nil {
+		defer w.close()
+		s.play(ctx, w)
+	}
+	if err := s.writeReport(*report); err != nil {
+		return err
+	}
+	if w != nil && !*once && s.failed == 0 {
+		s.invite(w)
+		<-ctx.Done()
+	}
+	if s.failed > 0 {
+		return fmt.Errorf("%d of %d steps failed", s.failed, len(s.steps))
+	}
+	return nil
+}
+
+// world is a hub and its simulated partners on loopback.
+type world struct {
+	dir       string
+	postgres  *localpg.Server
+	gravitee  *graviteetest.Server
+	gateway   *jwtissuertest.Gateway // of the API whose keys the hub issues itself
+	datapass  *datapasstest.Server
+	mailbox   *mailtest.Server
+	receiver  *webhooktest.Server
+	mailURL   string
+	publicURL string
+	opsURL    string
+	secret    string // of the subscription at DataPass
+	settings  string // file
+	hub       *hub
+	stopHub   func() error
+}
+
+// Names of the demo's instances and people of the world: all invented.
+const (
+	demoSource  = "datapass-demo"
+	demoManager = "gravitee-demo"
+	demoIssuer  = "passerelle"
+	demoOps     = "ops"
+	demoOpsPass = "demo-ops-password"
+)
+
+// openWorld starts everything: partners first, then the hub. What started is
+// stopped again when something does not.
+func openWorld(ctx context.Context, log zerolog.Logger, env environment) (_ *world, err error) {
+	w := &world{secret: strings.Repeat("0123456789abcdef", 4)}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if err := w.openPartners(ctx); err != nil {
+		return nil, err
+	}
+	c, err := config.Load(w.settings, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Migrate(ctx, c.Database.URL.Reveal()); err != nil {
+		return nil, err
+	}
+	if w.hub, err = build(ctx, c, log); err != nil {
+		return nil, err
+	}
+	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- w.hub.run(runCtx, everything, env) }()
+	w.stopHub = func() error { stop(); return <-ended }
+	return w, w.join(ctx)
+}
+
+// openPartners starts the database and every partner, and writes the settings
+// of a hub that knows them.
+func (w *world) openPartners(ctx context.Context) error {
+	var err error
+	if w.dir, err = os.MkdirTemp("", "passerelle-demo-"); err != nil {
+		return err
+	}
+	if w.postgres, err = localpg.Start(ctx, localpg.Options{Throwaway: true}); err != nil {
+		return err
+	}
+	if w.gravitee, err = graviteetest.Start(graviteetest.Options{}); err != nil {
+		return err
+	}
+	public, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	ops, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	w.publicURL, w.opsURL = "http://"+public, "http://"+ops
+	if w.mailbox, err = mailtest.New(mailtest.Options{BounceURL: w.publicURL + "/webhooks/mail/bounces", BounceSecret: demoBounceSecret}); err != nil {
+		return err
+	}
+	smtp, err := w.mailbox.StartSMTP("127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	if w.mailURL, err = w.mailbox.StartWeb("127.0.0.1:0"); err != nil {
+		return err
+	}
+	if w.receiver, err = webhooktest.Start("127.0.0.1:0", webhooktest.Options{}); err != nil {
+		return err
+	}
+	w.datapass = datapasstest.New(datapasstest.Options{Environment: datapasstest.Sandbox})
+	if _, err := w.datapass.Start("127.0.0.1:0"); err != nil {
+		return err
+	}
+	w.settings = filepath.Join(w.dir, "passerelle.yml")
+	return w.writeSettings(public, ops, smtp)
+}
+
+const demoBounceSecret = "demo-bounce-secret-of-32-characters"
+
+// join makes the hub and its partners know each other: a subscription at
+// DataPass, endpoints of the provider, a client for its gateway.
+func (w *world) join(ctx context.Context) error {
+	if err := w.awaitReady(ctx); err != nil {
+		return err
+	}
+	for _, definition := range []string{"api_particulier", "api_entreprise"} {
+		w.datapass.AddSubscription(datapasstest.Subscription{
+			Definition: definition, URL: w.publicURL + "/webhooks/datapass/" + demoSource, Secret: w.secret,
+		})
+		key, err := w.hub.addEndpoint(ctx, definition, w.receiver.URL()+"/"+definition, "fournisseur de la démonstration", []string{"*"})
+		if err != nil {
+			return err
+		}
+		w.receiver.Accept("/"+definition, key.Hex().Reveal())
+	}
+	id, secret, err := w.hub.addClient(ctx, "passerelle d'API Entreprise", []string{"introspect"}, []string{"api_entreprise"})
+	if err != nil {
+		return err
+	}
+	w.gateway, err = jwtissuertest.Start("127.0.0.1:0", jwtissuertest.Options{
+		IntrospectionURL: w.publicURL + "/token/introspect", ClientID: id.String(), ClientSecret: secret,
+	})
+	return err
+}
+
+// freeAddress is a loopback address that was free a moment ago.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // released at once
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+var demoSettings = template.Must(template.New("").Parse(`# The settings of the demo: a real file, as an operator would write it.
+hub: {name: passerelle-demo, environment: sandbox, public_url: "{{.PublicURL}}", contact: ops@passerelle.example}
+http: {listen: "{{.Public}}"}
+ops:
+  listen: "{{.Ops}}"
+  users: [{name: {{.OpsUser}}, password: {{.OpsPassword}}, role: operator}]
+database: {url: "{{.Database}}"}
+sealing:
+  keys: [{id: demo, key: {{.SealingKey}}}]
+datapass:
+  sources:
+    - {name: {{.Source}}, environment: sandbox, secrets: ["{{.Secret}}"]}
+connectors:
+  - name: {{.Manager}}
+    type: gravitee
+    config:
+      url: "{{.GraviteeURL}}"
+      token: {{.GraviteeToken}}
+      grants:
+        api_particulier: {api: {{.GraviteeAPI}}, plan: {{.GraviteePlan}}}
+  - name: {{.Issuer}}
+    type: jwtissuer
+    config:
+      issuer: "{{.PublicURL}}"
+      definitions:
+        api_entreprise:
+          audience: https://entreprise.api.example
+          scopes:{{range .Scopes}}
+            {{.}}: {{.}}{{end}}
+provisioning:
+  - {definition: api_particulier, environment: sandbox, managers: [{{.Manager}}]}
+  - {definition: api_entreprise, environment: sandbox, managers: [{{.Issuer}}]}
+mail:
+  smtp: {host: "{{.SMTPHost}}", port: {{.SMTPPort}}, tls: none}
+  from: Passerelle <ne-pas-repondre@passerelle.example>
+  bounce_secret: {{.BounceSecret}}
+egress:
+  allow: [127.0.0.0/8]
+jobs: {timeout: 20s, rescue_after: 30s}
+webhooks: {timeout: 3s, claim_for: 5s, lease: 25s}
+`))
+
+func (w *world) writeSettings(public, ops, smtp string) error {
+	host, port, err := net.SplitHostPort(smtp)
+	if err != nil {
+		return err
+	}
+	scopes, err := scopesOf("api_entreprise")
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	err = demoSettings.Execute(&out, map[string]any{
+		"PublicURL": w.publicURL, "Public": public, "Ops": ops, "OpsUser": demoOps, "OpsPassword": demoOpsPass,
+		"Database": w.postgres.URL("postgres"), "SealingKey": newSealingKey().Reveal(), "Source": demoSource, "Secret": w.secret,
+		"Manager": demoManager, "Issuer": demoIssuer, "GraviteeURL": w.gravitee.ManagementURL(), "GraviteeToken": w.gravitee.Token(),
+		"GraviteeAPI": graviteetest.DemoAPI, "GraviteePlan": graviteetest.DemoPlan, "Scopes": scopes,
+		"SMTPHost": host, "SMTPPort": port, "BounceSecret": demoBounceSecret,
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(w.settings, out.Bytes(), 0o600)
+}
+
+// scopesOf gives the scopes of a definition of the embedded catalogue.
+func scopesOf(definition string) ([]string, error) {
+	set, report := definitions.Load(definitions.Catalogue(), definitions.Options{})
+	if err := report.Err(); err != nil {
+		return nil, err
+	}
+	d, ok := set.Definition(definition)
+	if !ok {
+		return nil, fmt.Errorf("the catalogue has no %s", definition)
+	}
+	values := map[string]bool{}
+	for _, s := range d.Scopes {
+		values[s.Value] = true
+	}
+	return slices.Sorted(maps.Keys(values)), nil
+}
+
+func (w *world) urls() map[string]string {
+	return map[string]string{
+		"hub": w.publicURL, "ops pages": w.opsURL + " (" + demoOps + " / " + demoOpsPass + ")", "mailbox": w.mailURL,
+		"Gravitee (management)": w.gravitee.ManagementURL(), "Gravitee (gateway)": w.gravitee.GatewayURL() + graviteetest.DemoPath,
+		"gateway of API Entreprise": w.gateway.URL(), "provider's endpoint": w.receiver.URL(),
+	}
+}
+
+// close stops what was started; nothing is left running or on disk.
+func (w *world) close() error {
+	var errs []error
+	if w.stopHub != nil {
+		errs = append(errs, w.stopHub())
+	}
+	if w.hub != nil {
+		w.hub.close()
+	}
+	for _, closer := range []func() error{
+		closing(w.gateway != nil, func() error { return w.gateway.Close() }),
+		closing(w.receiver != nil, func() error { return w.receiver.Close() }),
+		closing(w.datapass != nil, func() error { return w.datapass.Close() }),
+		closing(w.mailbox != nil, func() error { return w.mailbox.Close() }),
+		closing(w.gravitee != nil, func() error { return w.gravitee.Close() }),
+	} {
+		errs = append(errs, closer())
+	}
+	if w.postgres != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		errs = append(errs, w.postgres.Stop(ctx))
+	}
+	if w.dir != "" {
+		errs = append(errs, os.RemoveAll(w.dir))
+	}
+	return errors.Join(errs...)
+}
+
+func closing(started bool, f func() error) func() error {
+	if !started {
+		return func() error { return nil }
+	}
+	return f
+}
+
+func (w *world) linksMailedTo(address, about string) []string {
+	var links []string
+	for _, m := range w.mailbox.To(address) {
+		if strings.Contains(m.Subject, about) {
+			links = append(links, m.Links()...)
+		}
+	}
+	return links
+}
+
+func (w *world) testSubscription(ctx context.Context) (any, error) {
+	sub := w.datapass.Subscriptions()[0]
+	tested, err := w.datapass.Enable(ctx, sub.ID)
+	if err != nil {
+		return nil, err
+	}
+	forged, err := w.datapass.SendRaw(ctx, sub.ID, datapasstest.Raw{Body: []byte(`{"test":true}`), Secret: "another-secret"})
+	if err != nil || forged.Status != http.StatusUnauthorized {
+		return nil, errors.Join(err, fmt.Errorf("a wrong signature answers %d, want 401", forged.Status))
+	}
+	return map[string]any{"validated": tested.Validated, "wrong signature": forged.Status}, nil
+}
+
+// approve has DataPass file, submit and approve a request of a definition.
+func (w *world) approve(ctx context.Context, definition string) (granted, error) {
+	filing := datapasstest.APIParticulier()
+	if definition == "api_entreprise" {
+		filing = datapasstest.APIEntreprise()
+	}
+	request, err := w.datapass.Create(ctx, filing)
+	if err != nil {
+		return granted{}, err
+	}
+	if _, err := w.datapass.Submit(ctx, request.ID); err != nil {
+		return granted{}, err
+	}
+	if _, err := w.datapass.Approve(ctx, request.ID, datapasstest.Approval{}); err != nil {
+		return granted{}, err
+	}
+	if request, err = w.datapass.Request(request.ID); err != nil {
+		return granted{}, err
+	}
+	g := granted{Request: request.ID, TokenID: request.ExternalProviderID, Definition: definition, Contact: *filing.Fields["contact_technique_email"]}
+	if _, err := g.token(); err != nil {
+		return g, fmt.Errorf("DataPass kept no token_id: %w", err)
+	}
+	return g, nil
+}
+
+// provisioned checks that each key was made, once.
+func (w *world) provisioned(ctx context.Context, grants ...granted) (any, error) {
+	for _, g := range grants {
+		id, err := g.token()
+		if err != nil {
+			return nil, err
+		}
+		c, err := w.hub.store.Credential(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if c.State != "active" {
+			return nil, fmt.Errorf("the key of %s is %s", g.Definition, c.State)
+		}
+	}
+	n := w.gravitee.Counts()
+	if n.ActiveApplications != 1 || n.OpenSubscriptions != 1 || n.LiveKeys != 1 {
+		return nil, fmt.Errorf("Gravitee holds %+v", n)
+	}
+	return n, nil
+}
+
+// told checks that n events of a type arrived, valid and without a secret.
+func (w *world) told(event string, n int) (any, error) {
+	ids := map[string]bool{}
+	var headers any
+	for _, d := range w.receiver.Deliveries() {
+		if d.Type != event {
+			continue
+		}
+		if !d.Valid() {
+			return nil, fmt.Errorf("a delivery of %s is not valid: %v", event, d.Problem())
+		}
+		if strings.Contains(string(d.Body), "psk_") || strings.Contains(string(d.Body), "eyJ") {
+			return nil, fmt.Errorf("a delivery of %s holds a secret", event)
+		}
+		ids[d.ID], headers = true, d.SignatureHeaders()
+	}
+	if len(ids) != n {
+		return nil, fmt.Errorf("%d of %d %s arrived", len(ids), n, event)
+	}
+	return headers, nil
+}
+
+func (w *world) callGravitee(ctx context.Context, key string) (int, error) {
+	return call(ctx, w.gravitee.GatewayURL()+graviteetest.DemoPath+"/allocataires", "X-Gravitee-Api-Key", key)
+}
+
+func (w *world) callIssuer(ctx context.Context, key string) (int, error) {
+	return call(ctx, w.gateway.URL()+"/v3/etablissements", "Authorization", "Bearer "+key)
+}

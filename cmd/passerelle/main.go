@@ -1,0 +1,105 @@
+// Command passerelle is the hub. main picks a command; each has a file of its
+// own; wire.go builds the hub and is the only file that sees every package.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// command is one of the program's words.
+type command struct {
+	name, summary string
+	run           func(ctx context.Context, env environment, args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{"serve", "run the hub (--only=http or --only=jobs for one half)", serve},
+		{"demo", "play the whole story with simulated partners (--once --report FILE to check it)", demo},
+		{"migrate", "bring the database's schema up to date", migrate},
+		{"config", "print the effective settings, secrets hidden", printConfig},
+		{"jobs", "say what waits and why; `jobs take-up ID`, `jobs retry ID`, `jobs pause|resume PARTNER`", waitingJobs},
+		{"clients", "add or list the machines that may call the hub", clients},
+		{"webhooks", "add or list the endpoints that are told", webhooks},
+	}
+}
+
+// environment is what a command gets from the process.
+type environment struct {
+	vars           []string
+	stdout, stderr io.Writer
+}
+
+// usageError ends the program with status 2.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, environment{vars: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}, os.Args[1:]))
+}
+
+func run(ctx context.Context, env environment, args []string) int {
+	name := ""
+	if len(args) > 0 {
+		name = args[0]
+	}
+	for _, c := range commands() {
+		if c.name != name {
+			continue
+		}
+		err := c.run(ctx, env, args[1:])
+		var usage *usageError
+		switch {
+		case err == nil:
+			return 0
+		case errors.Is(err, flag.ErrHelp):
+			return 0
+		case errors.As(err, &usage):
+			fmt.Fprintln(env.stderr, err)
+			return 2
+		default:
+			fmt.Fprintf(env.stderr, "passerelle %s: %v\n", name, err)
+			return 1
+		}
+	}
+	var b strings.Builder
+	b.WriteString("usage: passerelle COMMAND [flags]\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-10s %s\n", c.name, c.summary)
+	}
+	b.WriteString("\n`passerelle COMMAND -h` lists a command's flags.\n")
+	if name == "help" || name == "-h" || name == "--help" {
+		fmt.Fprint(env.stdout, b.String())
+		return 0
+	}
+	fmt.Fprint(env.stderr, b.String())
+	return 2
+}
+
+// flags gives a flag set whose faults are usage errors, with --config.
+func flags(env environment, name string) (*flag.FlagSet, *string) {
+	fs := flag.NewFlagSet("passerelle "+name, flag.ContinueOnError)
+	fs.SetOutput(env.stderr)
+	return fs, fs.String("config", "", "settings file (default passerelle.yml, where there is one)")
+}
+
+func parse(fs *flag.FlagSet, args []string) error {
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return &usageError{err.Error()}
+	}
+	return nil
+}

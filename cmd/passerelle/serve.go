@@ -1,0 +1,347 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+	"golang.org/x/crypto/bcrypt"
+	"riverqueue.com/riverui"
+
+	"github.com/passerelle-hub/passerelle/config"
+	"github.com/passerelle-hub/passerelle/connectors"
+	"github.com/passerelle-hub/passerelle/httpapi/ops"
+	"github.com/passerelle-hub/passerelle/httpapi/page"
+	"github.com/passerelle-hub/passerelle/internal/localpg"
+	"github.com/passerelle-hub/passerelle/internal/store"
+)
+
+// part is the half of the hub that a process runs.
+type part string
+
+const (
+	everything part = ""
+	onlyHTTP   part = "http"
+	onlyJobs   part = "jobs"
+)
+
+func serve(ctx context.Context, env environment, args []string) error {
+	fs, path := flags(env, "serve")
+	only := fs.String("only", "", "run one half: http or jobs")
+	if err := parse(fs, args); err != nil {
+		return err
+	}
+	if p := part(*only); p != everything && p != onlyHTTP && p != onlyJobs {
+		return &usageError{"--only is http or jobs"}
+	}
+	c, err := config.Load(*path, env.vars)
+	if err != nil {
+		return err
+	}
+	log, err := openLog(c.Log, env)
+	if err != nil {
+		return err
+	}
+	if c.Database.Private() {
+		server, err := startPrivate(ctx, c, log)
+		if err != nil {
+			return err
+		}
+		defer stopPrivate(server, log)
+	}
+	if err := prepareSchema(ctx, c); err != nil {
+		return err
+	}
+	h, err := build(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	return h.run(ctx, part(*only), env)
+}
+
+func openLog(c config.Log, env environment) (zerolog.Logger, error) {
+	level, err := zerolog.ParseLevel(c.Level)
+	if err != nil {
+		return zerolog.Logger{}, err
+	}
+	out := zerolog.New(env.stderr)
+	if c.Format == config.LogConsole {
+		out = zerolog.New(zerolog.ConsoleWriter{Out: env.stderr, TimeFormat: time.TimeOnly})
+	}
+	return out.Level(level).With().Timestamp().Logger(), nil
+}
+
+// startPrivate runs the hub's own Postgres, with fsync, and keeps its sealing
+// key beside the data when the settings name none.
+func startPrivate(ctx context.Context, c *config.Config, log zerolog.Logger) (*localpg.Server, error) {
+	dir := c.Database.DataDir
+	server, err := localpg.Start(ctx, localpg.Options{Dir: dir})
+	if err != nil {
+		return nil, fmt.Errorf("no database.url is set and the private Postgres does not start: %w", err)
+	}
+	c.Database.URL = connectors.NewSecret(server.URL("postgres"))
+	log.Warn().Str("data_dir", dir).Msg("no database.url is set: running a private Postgres (fsync on), for one machine; back its folder up")
+	if len(c.Sealing.Keys) == 0 {
+		key, err := keptKey(filepath.Join(dir, "sealing.key"))
+		if err != nil {
+			stopPrivate(server, log)
+			return nil, err
+		}
+		c.Sealing.Keys = []config.SealingKey{{ID: "local", Key: key}}
+		c.Sealing.Active, c.Sealing.Fingerprints = "local", "local"
+		log.Warn().Str("file", filepath.Join(dir, "sealing.key")).Msg("no sealing key is set: keeping one beside the data; what it seals is lost without it")
+	}
+	return server, nil
+}
+
+func stopPrivate(server *localpg.Server, log zerolog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := server.Stop(ctx); err != nil {
+		log.Error().Err(err).Msg("private Postgres did not stop in order")
+	}
+}
+
+// keptKey reads a sealing key of 32 bytes in base64, made when there is none.
+func keptKey(file string) (connectors.Secret, error) {
+	text, err := os.ReadFile(file) //nolint:gosec // the operator's own folder
+	if err == nil {
+		return connectors.NewSecret(string(text)), nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return connectors.Secret{}, err
+	}
+	key := newSealingKey()
+	return key, os.WriteFile(file, []byte(key.Reveal()), 0o600)
+}
+
+func prepareSchema(ctx context.Context, c *config.Config) error {
+	if c.Database.Migrate != config.MigrateAuto {
+		return nil // build's readiness says what is missing
+	}
+	return store.Migrate(ctx, ownerURL(c).Reveal())
+}
+
+func ownerURL(c *config.Config) connectors.Secret {
+	if c.Database.OwnerURL.IsZero() {
+		return c.Database.URL
+	}
+	return c.Database.OwnerURL
+}
+
+// run serves until ctx ends, then lets what is under way finish within
+// http.shutdown_timeout.
+func (h *hub) run(ctx context.Context, only part, env environment) error {
+	if err := store.CheckSchema(ctx, h.pool); err != nil {
+		return err
+	}
+	running := newGroup()
+	// The inbox outlives the listeners: what they accepted is stored.
+	inboxCtx, stopInbox := context.WithCancel(context.WithoutCancel(ctx))
+	running.add(func() error { h.registry.Run(inboxCtx); return nil })
+	if err := h.rotateKeys(ctx); err != nil {
+		stopInbox()
+		return err
+	}
+	var servers []*http.Server
+	if only != onlyJobs {
+		server, err := h.listenPublic(ctx, running)
+		if err != nil {
+			stopInbox()
+			return err
+		}
+		servers = append(servers, server)
+	}
+	opsServer, err := h.listenOps(ctx, running, env)
+	if err != nil {
+		stopInbox()
+		return errors.Join(err, shutdown(servers, time.Second))
+	}
+	servers = append(servers, opsServer)
+	if only != onlyHTTP {
+		if err := h.startRiver(context.WithoutCancel(ctx)); err != nil {
+			stopInbox()
+			return errors.Join(err, shutdown(servers, time.Second))
+		}
+	}
+	keysCtx, stopKeys := context.WithCancel(context.WithoutCancel(ctx))
+	running.add(func() error { h.keepKeys(keysCtx); return nil })
+	h.log.Info().Str("public", h.config.HTTP.Listen).Str("ops", h.config.Ops.Listen).Str("only", string(only)).Msg("serving")
+
+	var cause error
+	select {
+	case <-ctx.Done():
+	case cause = <-running.failed:
+	}
+	h.log.Info().Msg("stopping: what is under way finishes first")
+	h.routes.Health.Drain()
+	errs := []error{cause, shutdown(servers, h.config.HTTP.ShutdownTimeout)}
+	if h.river != nil {
+		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.config.HTTP.ShutdownTimeout)
+		if err := h.river.Stop(stopCtx); err != nil {
+			// What does not finish in time is cancelled: its job runs again elsewhere.
+			hardCtx, hardCancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			errs = append(errs, h.river.StopAndCancel(hardCtx))
+			hardCancel()
+		}
+		cancel()
+	}
+	stopKeys()
+	stopInbox()
+	running.wait()
+	return errors.Join(errs...)
+}
+
+func shutdown(servers []*http.Server, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	var errs []error
+	for _, s := range servers {
+		if err := s.Shutdown(ctx); err != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// rotateKeys makes the key of the built-in issuer that is due, if one is.
+func (h *hub) rotateKeys(ctx context.Context) error {
+	_, err := h.keys.Rotate(ctx)
+	return err
+}
+
+const keepKeysEvery = 10 * time.Minute
+
+func (h *hub) keepKeys(ctx context.Context) {
+	tick := time.NewTicker(keepKeysEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := h.rotateKeys(ctx); err != nil && ctx.Err() == nil {
+				h.log.Error().Err(err).Msg("signing keys were not rotated")
+			}
+		}
+	}
+}
+
+func (h *hub) listenPublic(ctx context.Context, running *group) (*http.Server, error) {
+	c := h.config.HTTP
+	l, err := listen(ctx, c.Listen)
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{
+		Handler: h.routes.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: c.ReadTimeout,
+		WriteTimeout: c.WriteTimeout, IdleTimeout: c.IdleTimeout, MaxHeaderBytes: 32 << 10,
+	}
+	running.add(func() error {
+		if c.TLS.Enabled() {
+			return closedIsFine(server.ServeTLS(l, c.TLS.CertFile, c.TLS.KeyFile))
+		}
+		return closedIsFine(server.Serve(l))
+	})
+	return server, nil
+}
+
+func closedIsFine(err error) error {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (h *hub) listenOps(ctx context.Context, running *group, env environment) (*http.Server, error) {
+	handler, err := h.opsHandler(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	l, err := listen(ctx, h.config.Ops.Listen)
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
+	running.add(func() error { return closedIsFine(server.Serve(l)) })
+	return server, nil
+}
+
+func (h *hub) opsHandler(ctx context.Context, env environment) (http.Handler, error) {
+	queues, err := h.openQueuePages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := &ops.Handler{
+		Store: h.store, Registry: h.registry, MetricsToken: h.config.Ops.MetricsToken.Reveal(),
+		Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}), Queues: queues, Assets: page.Assets(), Users: opsUsers(h.config.Ops),
+	}
+	if len(o.Users) == 0 {
+		password := rand.Text()
+		o.Users = []ops.User{{Name: "ops", Operator: true, Check: func(given string) bool { return ops.SamePassword(given, password) }}}
+		fmt.Fprintf(env.stdout, "ops pages: http://%s/ user ops, password %s (made for this run: set ops.users)\n", h.config.Ops.Listen, password)
+	}
+	router, err := o.Router()
+	if err != nil {
+		return nil, err
+	}
+	return h.routes.Around.Request(router), nil
+}
+
+func opsUsers(c config.Ops) []ops.User {
+	users := make([]ops.User, len(c.Users))
+	for i, u := range c.Users {
+		password := u.Password
+		check := func(given string) bool { return ops.SamePassword(given, password.Reveal()) }
+		if u.Hashed() {
+			check = func(given string) bool {
+				return bcrypt.CompareHashAndPassword([]byte(password.Reveal()), []byte(given)) == nil
+			}
+		}
+		users[i] = ops.User{Name: u.Name, Operator: u.Role == config.Operator, Check: check}
+	}
+	return users
+}
+
+// openQueuePages gives River's own pages, arguments hidden in lists.
+func (h *hub) openQueuePages(ctx context.Context) (http.Handler, error) {
+	client, err := insertOnly(h.pool)
+	if err != nil {
+		return nil, err
+	}
+	handler, err := riverui.NewHandler(&riverui.HandlerOpts{
+		Endpoints: riverui.NewEndpoints(client, nil), Logger: quietRiver(h.log), Prefix: "/river", JobListHideArgsByDefault: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return handler, handler.Start(context.WithoutCancel(ctx))
+}
+
+// group runs functions side by side and tells the first that fails.
+type group struct {
+	running sync.WaitGroup
+	failed  chan error
+}
+
+func newGroup() *group { return &group{failed: make(chan error, 8)} }
+
+func (g *group) add(f func() error) {
+	g.running.Go(func() {
+		if err := f(); err != nil {
+			g.failed <- err
+		}
+	})
+}
+
+func (g *group) wait() { g.running.Wait() }

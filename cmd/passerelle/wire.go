@@ -1,0 +1,325 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/riverqueue/river"
+	"github.com/rs/zerolog"
+
+	"github.com/passerelle-hub/passerelle/config"
+	"github.com/passerelle-hub/passerelle/config/definitions"
+	"github.com/passerelle-hub/passerelle/connectors/jwtissuer"
+	"github.com/passerelle-hub/passerelle/connectors/mail"
+	"github.com/passerelle-hub/passerelle/connectors/outbound"
+	"github.com/passerelle-hub/passerelle/connectors/webhook"
+	"github.com/passerelle-hub/passerelle/httpapi"
+	"github.com/passerelle-hub/passerelle/httpapi/handover"
+	"github.com/passerelle-hub/passerelle/httpapi/inbound"
+	tokenapi "github.com/passerelle-hub/passerelle/httpapi/token"
+	"github.com/passerelle-hub/passerelle/internal/jose"
+	"github.com/passerelle-hub/passerelle/internal/registry"
+	"github.com/passerelle-hub/passerelle/internal/store"
+	"github.com/passerelle-hub/passerelle/internal/store/seal"
+	"github.com/passerelle-hub/passerelle/internal/token"
+	"github.com/passerelle-hub/passerelle/jobs"
+)
+
+// hub is the program as a value: built from its settings, run, closed.
+type hub struct {
+	config    *config.Config
+	log       zerolog.Logger
+	pool      *pgxpool.Pool
+	store     *store.Store
+	registry  *registry.Registry
+	keys      *jose.Keys // that sign access tokens
+	verifier  jose.Verifier
+	audiences []string // of the built-in issuer's tokens
+	managers  map[string]jobs.Manager
+	catalogue *definitions.Set
+	routes    httpapi.Routes
+	metrics   *prometheus.Registry
+	river     *river.Client[pgx.Tx] // nil with --only=http
+	workers   *jobs.Workers
+	now       func() time.Time
+}
+
+// build opens what the hub works with. Nothing runs yet.
+func build(ctx context.Context, c *config.Config, log zerolog.Logger) (*hub, error) {
+	h := &hub{config: c, log: log, now: time.Now, metrics: prometheus.NewRegistry()}
+	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := h.openStore(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.openCatalogue(); err != nil {
+		return nil, h.closeAfter(err)
+	}
+	if err := h.openRegistry(); err != nil {
+		return nil, h.closeAfter(err)
+	}
+	if err := h.openPartners(ctx); err != nil {
+		return nil, h.closeAfter(err)
+	}
+	if err := h.openRoutes(); err != nil {
+		return nil, h.closeAfter(err)
+	}
+	return h, nil
+}
+
+func (h *hub) closeAfter(err error) error {
+	h.close()
+	return err
+}
+
+func (h *hub) close() { h.pool.Close() }
+
+func (h *hub) openStore(ctx context.Context) error {
+	ring, err := openRing(h.config.Sealing)
+	if err != nil {
+		return err
+	}
+	h.pool, err = openPool(ctx, h.config.Database)
+	if err != nil {
+		return err
+	}
+	h.store = store.New(h.pool, ring)
+	return nil
+}
+
+func openRing(s config.Sealing) (*seal.Keyring, error) {
+	c := seal.Config{Active: s.Active, Fingerprints: s.Fingerprints}
+	for _, k := range s.Keys {
+		key, err := seal.ParseKey(k.ID, k.Key.Reveal())
+		if err != nil {
+			return nil, err
+		}
+		c.Keys = append(c.Keys, key)
+	}
+	return seal.NewKeyring(c)
+}
+
+func openPool(ctx context.Context, d config.Database) (*pgxpool.Pool, error) {
+	pc, err := pgxpool.ParseConfig(d.URL.Reveal())
+	if err != nil {
+		return nil, errors.New("database.url cannot be read") // pgx's own words may quote the password
+	}
+	pc.MaxConns = int32(d.MaxConns) //nolint:gosec // checked by config
+	// Set by statement, not as a start-up parameter: poolers refuse those.
+	timeout := fmt.Sprintf("set statement_timeout = %d; set idle_in_transaction_session_timeout = 30000", d.StatementTimeout.Milliseconds())
+	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, timeout)
+		return err
+	}
+	return pgxpool.NewWithConfig(ctx, pc)
+}
+
+func (h *hub) openCatalogue() error {
+	folder := definitions.Catalogue()
+	if h.config.Definitions.Dir != "" {
+		folder = os.DirFS(h.config.Definitions.Dir)
+	}
+	set, report := definitions.Load(folder, definitions.Options{
+		Production: h.config.Hub.Environment == config.Production, Contacts: h.config.Definitions.Contacts,
+	})
+	if err := report.Err(); err != nil {
+		return fmt.Errorf("definitions: %w", err)
+	}
+	h.catalogue = set
+	return nil
+}
+
+func (h *hub) tokenEnv() token.Env {
+	if h.config.Hub.Environment == config.Production {
+		return token.Live
+	}
+	return token.Test
+}
+
+func (h *hub) openRegistry() error {
+	outbox, err := jobs.NewOutbox(h.pool, h.config.Jobs.FetchCooldown)
+	if err != nil {
+		return err
+	}
+	h.registry = registry.New(h.store, outbox, h.catalogue, policiesOf(h.config), registry.Settings{
+		PublicURL: h.config.Hub.PublicURL, TokenEnv: string(h.tokenEnv()), LinkLifetime: h.config.Handover.LinkLifetime,
+	}, h.now)
+	_, err = h.openKeys(jwtissuer.Default().Schedule())
+	return err
+}
+
+// policies is what the settings say of each definition in this environment.
+type policies map[string]registry.Policy
+
+func (p policies) Policy(definition string) (registry.Policy, bool) {
+	policy, ok := p[definition]
+	return policy, ok
+}
+
+func policiesOf(c *config.Config) policies {
+	p := policies{}
+	for _, e := range c.Provisioning {
+		if e.Environment != c.Hub.Environment {
+			continue
+		}
+		notice := e.ArchiveNotice.AddTo(time.Unix(0, 0)).Sub(time.Unix(0, 0))
+		p[e.Definition] = registry.Policy{
+			Managers: e.Managers, Lifetime: e.TokenLifetime.AddTo, ArchiveRevoke: e.ArchivePolicy == config.ArchiveRevoke, ArchiveNotice: notice,
+		}
+	}
+	return p
+}
+
+func (h *hub) openPartners(ctx context.Context) error {
+	var err error
+	if h.managers, err = h.openManagers(); err != nil {
+		return err
+	}
+	public, err := outbound.Public(outbound.PublicSettings{
+		Allow: h.config.Egress.Allow, Ports: h.config.Egress.Ports, Proxy: h.config.Egress.Proxy.URL,
+		ProxyGuarded: h.config.Egress.Proxy.Guarded, CAFile: h.config.Egress.CAFile,
+		Timeouts: outbound.Timeouts{
+			Connect: h.config.Egress.Timeouts.Connect, TLS: h.config.Egress.Timeouts.TLS,
+			FirstByte: h.config.Egress.Timeouts.FirstByte, Total: h.config.Egress.Timeouts.Total,
+		},
+	}, h.log)
+	if err != nil {
+		return err
+	}
+	mailer, err := openMailer(h.config.Mail)
+	if err != nil {
+		return err
+	}
+	h.workers = &jobs.Workers{
+		Registry: h.registry, Store: h.store, Managers: h.managers, Mailer: mailer, MailDomain: h.config.Mail.Domain,
+		Deliverer: webhook.New(public), SignEvent: h.signEvent, Owner: h.config.Hub.Name, TokenEnv: h.tokenEnv(),
+		LeaseFor: h.config.Jobs.Timeout + 15*time.Second, KeepBody: h.config.Webhooks.PayloadRetention, Now: h.now, Log: h.log,
+	}
+	return nil
+}
+
+// signEvent makes a delivery complete: the stored body as it is, signed in both dialects.
+func (h *hub) signEvent(d store.Delivery, now time.Time) ([]byte, map[string]string, error) {
+	keys := make([]webhook.Key, 0, len(d.Secrets))
+	for _, secret := range d.Secrets {
+		key, err := webhook.ParseKey(secret)
+		if err != nil {
+			return nil, nil, err
+		}
+		keys = append(keys, key)
+	}
+	var private ed25519.PrivateKey
+	return d.Body, webhook.Headers(webhook.Message{
+		ID: d.EventID.String(), At: now, Attempt: int(d.Attempts) + 1, Environment: string(h.config.Hub.Environment), Body: d.Body,
+	}, keys, private), nil
+}
+
+// tokenReader reads the tokens of the built-in issuer.
+type tokenReader struct{ hub *hub }
+
+func (t tokenReader) TokenID(ctx context.Context, value string) (uuid.UUID, error) {
+	verifier := t.hub.verifier
+	for _, audience := range t.hub.audiences {
+		verifier.Audience = audience
+		claims, err := verifier.VerifyAccessToken(ctx, value)
+		switch {
+		case errors.Is(err, jose.ErrAudience):
+			continue
+		case errors.Is(err, jose.ErrKeysUnavailable):
+			return uuid.Nil, err
+		case err != nil:
+			return uuid.Nil, registry.ErrNotOurs
+		}
+		id, err := uuid.Parse(claims.ID)
+		if err != nil {
+			return uuid.Nil, registry.ErrNotOurs
+		}
+		return id, nil
+	}
+	return uuid.Nil, registry.ErrNotOurs
+}
+
+func (h *hub) openRoutes() error {
+	pages, err := handover.New(h.store, h.registry)
+	if err != nil {
+		return err
+	}
+	duration := httpapi.NewDuration()
+	h.metrics.MustRegister(duration)
+	h.routes = httpapi.Routes{
+		Around:   httpapi.Around{Log: h.log, TrustedProxies: h.config.HTTP.TrustedProxies, Duration: duration},
+		Health:   &httpapi.Health{Check: h.ready},
+		DataPass: h.datapass(),
+		Bounces: &inbound.Bounces{
+			Registry: h.registry, Secret: h.config.Mail.BounceSecret, Read: readBounce, MaxBody: int64(h.config.HTTP.MaxBody),
+		},
+		Token: &tokenapi.Handler{
+			Registry: h.registry, Tokens: h.tokenReader(), Clients: h.store, Env: h.tokenEnv(), MaxAge: h.config.Introspection.MaxAge,
+			KeySet: func(ctx context.Context) (jose.JWKS, error) { return jose.Publish(ctx, h.keys) },
+		},
+		Handover: pages, PerAddress: h.config.RateLimits.PerAddress,
+	}
+	return nil
+}
+
+func (h *hub) datapass() http.Handler {
+	sources := map[string]inbound.Source{}
+	for _, s := range h.config.DataPass.Sources {
+		sources[s.Name] = inbound.Source{Environment: string(s.Environment), Definitions: s.Definitions, Secrets: s.Secrets}
+	}
+	return &inbound.DataPass{Sources: sources, Receiver: h.registry, MaxBody: int64(h.config.HTTP.MaxBody)}
+}
+
+func readBounce(message []byte) (messageID string, final bool, detail string, err error) {
+	b, err := mail.ParseBounce(message)
+	if err != nil {
+		return "", false, "", err
+	}
+	return b.MessageID, b.Permanent(), b.Detail(), nil
+}
+
+// ready says what keeps the hub from working.
+func (h *hub) ready(ctx context.Context) error {
+	if err := h.store.Ping(ctx); err != nil {
+		return err
+	}
+	return store.CheckSchema(ctx, h.pool)
+}
+
+func (h *hub) startRiver(ctx context.Context) error {
+	j := h.config.Jobs
+	client, err := jobs.NewClient(h.pool, h.workers, jobs.Settings{
+		Timeout: j.Timeout, RescueAfter: j.RescueAfter, FetchCooldown: j.FetchCooldown,
+		Completed: j.Retention.Completed, Cancelled: j.Retention.Cancelled, Discarded: j.Retention.Discarded,
+		WorkersFor: j.WorkersFor, SoftStop: h.config.HTTP.ShutdownTimeout,
+	}, quietRiver(h.log))
+	if err != nil {
+		return err
+	}
+	if err := client.Start(ctx); err != nil {
+		return err
+	}
+	h.river = client
+	return nil
+}
+
+// quietRiver keeps River's warnings and errors, as lines of our log.
+func quietRiver(log zerolog.Logger) *slog.Logger {
+	return slog.New(slogToZerolog{log.With().Str("from", "river").Logger()})
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(ctx, "tcp", address)
+}
