@@ -50,7 +50,7 @@ func quickRetry(ctx context.Context, resp *http.Response, err error) (bool, erro
 		case ClassDNS, ClassRefused, ClassReset:
 			return true, nil
 		}
-		return false, nil
+		return false, nil //nolint:nilerr // The answer is whether to repeat; the client still returns err.
 	}
 	switch resp.StatusCode {
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

@@ -136,7 +136,7 @@ func (t *tunnel) ask(conn net.Conn, target string) error {
 		return err
 	}
 	reader := bufio.NewReaderSize(conn, maxHeader)
-	resp, err := http.ReadResponse(reader, req)
+	resp, err := http.ReadResponse(reader, req) //nolint:bodyclose // What follows the header is the tunnel, which the caller closes.
 	if err != nil {
 		return err
 	}
