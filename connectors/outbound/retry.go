@@ -43,14 +43,14 @@ func repeatable(req *http.Request) bool {
 // names its own delay, which is the queue's to wait for.
 func quickRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	if ctx.Err() != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // The answer is whether to repeat; the client itself returns ctx's error.
 	}
 	if err != nil {
 		switch ErrorClass(err) {
 		case ClassDNS, ClassRefused, ClassReset:
 			return true, nil
 		}
-		return false, nil //nolint:nilerr // The answer is whether to repeat; the client still returns err.
+		return false, nil
 	}
 	switch resp.StatusCode {
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
