@@ -58,7 +58,7 @@ func (l *loader) form(m *mapping, key *yaml.Node) {
 	}
 	l.inherit(f, d)
 	l.set.addForm(f)
-	l.after(func() { l.checkForm(m, key, f, d) })
+	l.after(func() { l.checkForm(m, f, d) })
 }
 
 // inherit fills what the form leaves to its definition and to its editor.
@@ -152,7 +152,7 @@ func (m *mapping) prefilled(n *yaml.Node) habilitation.PrefillValue {
 	return habilitation.PrefillValue{Text: strings.TrimSpace(m.reader.text(n))}
 }
 
-func (l *loader) checkForm(m *mapping, key *yaml.Node, f *habilitation.Form, d *habilitation.Definition) {
+func (l *loader) checkForm(m *mapping, f *habilitation.Form, d *habilitation.Definition) {
 	if _, ok := l.set.ServiceProvider(f.ServiceProvider); !ok && f.ServiceProvider != "" {
 		m.fault(m.at("service_provider_id"), "unknown service provider %q%s", f.ServiceProvider,
 			didYouMean(f.ServiceProvider, l.set.providerIDs()))

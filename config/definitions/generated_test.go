@@ -55,10 +55,10 @@ func generatedPairs() string {
 			features = "&pair_features { messaging: false, transfer: false }"
 		}
 		scopes := ""
-		switch {
-		case i == 0:
+		switch i {
+		case 0:
 			scopes = "  scopes: &pair_scopes\n" + sharedScopes()
-		case i == 1:
+		case 1:
 			scopes = "  scopes: *pair_scopes\n"
 		}
 		production := scopes
