@@ -60,7 +60,11 @@ func TestManyFaultsAreReportedUpToALimit(t *testing.T) {
 		fmt.Fprintf(&b, "  inconnue_%d: 1\n", i)
 	}
 	report := Check(folder(map[string]string{definitionFile: b.String()}), Options{})
-	if len(report.Faults) != maxFindings {
+	var text strings.Builder
+	if _, err := report.WriteTo(&text); err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Faults) != maxFindings || !strings.Contains(text.String(), "1000 faults or more") {
 		t.Errorf("%d faults", len(report.Faults))
 	}
 }

@@ -2,7 +2,6 @@ package definitions
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -104,7 +103,15 @@ func (r *Report) summary() string {
 	if t.ToSet > 0 {
 		counts = append(counts, plural(t.ToSet, "prefilled value")+" to set")
 	}
-	return strings.Join(counts, ", ") + ": " + plural(len(r.Faults), "fault") + ", " + plural(len(r.Warnings), "warning") + "\n"
+	return strings.Join(counts, ", ") + ": " + atLeast(len(r.Faults), "fault") + ", " + atLeast(len(r.Warnings), "warning") + "\n"
+}
+
+// atLeast counts findings, of which only the first ones are kept.
+func atLeast(n int, noun string) string {
+	if n >= maxFindings {
+		return plural(n, noun) + " or more"
+	}
+	return plural(n, noun)
 }
 
 func plural(n int, noun string) string {
@@ -133,9 +140,6 @@ func (r *Report) sort() {
 	slices.SortStableFunc(r.Faults, byPlace)
 	slices.SortStableFunc(r.Warnings, byPlace)
 }
-
-// ErrFaults: a checked folder has faults; the report says which.
-var ErrFaults = errors.New("the definitions have faults")
 
 // excerptWidth is how much of a line an excerpt shows.
 const excerptWidth = 100

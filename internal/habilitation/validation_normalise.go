@@ -19,6 +19,7 @@ const (
 // trimmed and without tags, blank answers dropped, contacts' e-mails and
 // telephones in lower case, lists sorted and without blanks or repetitions;
 // then what the rules set or erase by themselves. A second pass changes nothing.
+// A nil form is one that nothing is known of.
 func (d *Definition) Normalise(form *Form, data Data) Data {
 	index := d.fieldIndex()
 	clean := make(Data, len(data))
@@ -83,7 +84,7 @@ func (d *Definition) settle(form *Form, data Data) {
 // named.
 func (d *Definition) embedsFranceConnect(form *Form, data Data) bool {
 	r := &d.Rules
-	return r.EmbedsFranceConnect && form.FranceConnectCertified && data[keyFranceConnectID] == "" &&
+	return r.EmbedsFranceConnect && form != nil && form.FranceConnectCertified && data[keyFranceConnectID] == "" &&
 		slices.Contains(data.List(ModalitiesKey), r.FranceConnectModality)
 }
 

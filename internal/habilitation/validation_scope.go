@@ -87,7 +87,7 @@ func (c *check) asksFranceConnect() bool {
 // franceConnectCertified: the modality on a certified form, whether embedded or
 // by an habilitation.
 func (c *check) franceConnectCertified() bool {
-	return c.definition.Rules.EmbedsFranceConnect && c.form.FranceConnectCertified && c.asksFranceConnect()
+	return c.definition.Rules.EmbedsFranceConnect && c.form != nil && c.form.FranceConnectCertified && c.asksFranceConnect()
 }
 
 // embedded checks the FranceConnect request inside an API Particulier one.
