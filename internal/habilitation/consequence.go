@@ -112,7 +112,7 @@ func followGrants(before, after Request) []Consequence {
 			list = append(list, IssueCredentials{grantOf(is)})
 		case has && (was.ID != is.ID || !slices.Equal(was.Data.Scopes(), is.Data.Scopes())):
 			list = append(list, UpdateGrants{grantOf(is)})
-		case had && !has && !leftToArchivePolicy(after, was):
+		case had && !has && !leftToArchivePolicy(after, definition):
 			list = append(list, RevokeCredentials{Definition: definition, Habilitation: was.ID})
 		}
 	}
@@ -120,13 +120,13 @@ func followGrants(before, after Request) []Consequence {
 }
 
 // leftToArchivePolicy: an archived request ends its credentials by the API's
-// policy, unless the habilitation itself was revoked.
-func leftToArchivePolicy(after Request, lost Habilitation) bool {
+// policy, unless the definition's newest habilitation was revoked.
+func leftToArchivePolicy(after Request, definition string) bool {
 	if after.State != Archived {
 		return false
 	}
-	now, ok := after.habilitation(lost.ID)
-	return ok && now.State != GrantRevoked
+	newest, ok := after.newest(func(h Habilitation) bool { return h.Definition == definition })
+	return ok && newest.State != GrantRevoked
 }
 
 func grantOf(h Habilitation) Grant {

@@ -153,8 +153,7 @@ func franceConnectData(data Data, scopes []string) Data {
 }
 
 // deprecate makes earlier habilitations of the granted one's definition
-// obsolete, and those linked to them, except that a reopening keeps a linked
-// one that the new habilitation still names.
+// obsolete, and those linked to them unless the new one still names them.
 func (d *decision) deprecate() {
 	r := &d.change.Request
 	granted, _ := r.habilitation(d.about)
@@ -164,7 +163,7 @@ func (d *decision) deprecate() {
 			continue
 		}
 		for _, i := range r.linked(earlier) {
-			if id := r.Habilitations[i].ID; !r.Reopening || strconv.FormatInt(id, 10) != named {
+			if id := r.Habilitations[i].ID; strconv.FormatInt(id, 10) != named {
 				d.step(id, GrantDeprecate)
 			}
 		}

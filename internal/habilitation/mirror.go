@@ -113,7 +113,7 @@ func mirrored(before, incoming Request, event EventName) Request {
 		keepUnsaid(&next, before, event)
 	}
 	next.Habilitations = mirroredHabilitations(before, next)
-	restoreData(&next, before, event)
+	restoreData(&next, event)
 	next.Reopening = isReopening(next)
 	if next.ReopenedAt.IsZero() {
 		next.ReopenedAt = before.ReopenedAt
@@ -150,16 +150,14 @@ func keepUnsaid(next *Request, before Request, event EventName) {
 }
 
 // restoreData: the body of a refuse or cancel_reopening may carry the rejected
-// answers of the reopening that it ends; those of the habilitation in force
-// stand (datapass.md, 2.10).
-func restoreData(next *Request, before Request, event EventName) {
+// answers of the reopening that it ends; those of the latest habilitation stand
+// (datapass.md, 2.10).
+func restoreData(next *Request, event EventName) {
 	if next.State != Validated || event != EventRefuse && event != EventCancelReopening {
 		return
 	}
-	if h, ok := next.inForce(next.Definition); ok {
+	if h, ok := next.latestOf(next.Definition); ok {
 		next.Data = h.Data.clone()
-	} else if before.Data != nil {
-		next.Data = before.Data.clone()
 	}
 }
 

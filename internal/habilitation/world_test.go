@@ -30,8 +30,8 @@ func role(stored ...string) hab.Actor {
 }
 
 var (
-	instructor = role("dinum:*:instructor", "dgfip:*:instructor")
-	developer  = role("dinum:*:developer")
+	instructor = role("dinum:*:instructor", "dgfip:*:instructor", "menj:*:instructor", "dila:*:instructor")
+	developer  = role("dinum:*:developer", "dgfip:*:developer")
 	admin      = role("admin")
 )
 
@@ -54,6 +54,10 @@ var (
 	}
 	facts = map[string]hab.DefinitionFacts{
 		single.UID: single, sandbox.UID: sandbox, production.UID: production, embedding.UID: embedding,
+		"api_scolarite":  {UID: "api_scolarite", Provider: "menj", Startable: true, Reopening: true, Transfer: true},
+		"produits_dinum": {UID: "produits_dinum", Provider: "dinum", Startable: true, Reopening: true, Transfer: true},
+		"hubee_cert_dc":  {UID: "hubee_cert_dc", Provider: "dila", Startable: true, Reopening: true, Transfer: true},
+		"france_connect": {UID: "france_connect", Provider: "dinum", Startable: true, Reopening: true, Transfer: true},
 	}
 )
 
