@@ -135,6 +135,21 @@ func (s *Server) RetryDue(ctx context.Context) []Delivery {
 	return s.sendAll(ctx, 1, func(d *Delivery) bool { return d.State == Waiting && !d.NextAt.After(now) })
 }
 
+// RetryForEver sends again what is due, looking each period, until ctx ends: what
+// a DataPass that runs as a process of its own does.
+func (s *Server) RetryForEver(ctx context.Context, period time.Duration) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.RetryDue(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 func (s *Server) sendAll(ctx context.Context, workers int, want func(*Delivery) bool) []Delivery {
 	s.mu.Lock()
 	picked := slices.DeleteFunc(slices.Clone(s.deliveries), func(d *Delivery) bool { return !want(d) })

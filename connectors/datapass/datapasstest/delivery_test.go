@@ -1,6 +1,7 @@
 package datapasstest
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -177,6 +178,28 @@ func TestRetriesAreByteIdenticalAndWithoutEnd(t *testing.T) {
 	if len(got) != 3 || p.get(id).ExternalProviderID != "abc" || len(p.Attempts(sub.ID)) != 3 {
 		t.Errorf("%d tries, %d attempts", len(got), len(p.Attempts(sub.ID)))
 	}
+}
+
+func TestARunningDataPassRetriesByItself(t *testing.T) {
+	t.Parallel()
+	p, r := newPlay(t), newReceiver(t)
+	p.AddSubscription(Subscription{Definition: "api_particulier", URL: r.URL, Events: []EventName{EventSubmit}})
+	id := p.create(APIParticulier()).ID
+	r.answer(503, "")
+	p.steps(id, EventSubmit)
+	r.answer(200, "{}")
+	p.Advance(3 * time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.RetryForEver(ctx, time.Millisecond)
+	}()
+	for p.Deliveries()[0].State != Delivered {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	<-done
 }
 
 func TestTransportErrorsAreLostWithoutTrace(t *testing.T) {
