@@ -1,0 +1,216 @@
+package kongtest_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/passerelle-hub/passerelle/connectors/kong/kongtest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+)
+
+func TestTheOpenSourceEditionAsksForNoCredentials(t *testing.T) {
+	t.Parallel()
+	b := start(t, kongtest.Options{})
+	b.call("GET", "/", nil).want(200).is("version", kongtest.Version).is("edition", "community")
+	b.call("GET", "/consumers", nil).want(200).body(`{"data":[],"next":null}`)
+}
+
+func TestTheEnterpriseAsksForItsTokenAndHasWorkspaces(t *testing.T) {
+	t.Parallel()
+	b := start(t, kongtest.Options{AdminToken: "kong-token-1", Workspace: "agents"})
+	get := func(path, token string) result {
+		header := http.Header{}
+		if token != "" {
+			header.Set("Kong-Admin-Token", token)
+		}
+		return b.send("GET", b.AdminURL()+path, header, nil)
+	}
+	get("/consumers", "").want(401).body(`{"message":"Invalid credentials. Token or User credentials required"}`)
+	get("/consumers", "wrong").want(401).body(`{"message":"Invalid RBAC credentials"}`)
+	get("/consumers", "kong-token-1").want(200)
+	get("/agents/consumers", "kong-token-1").want(200)
+	get("/agents/consumers/nope/key-auth", "kong-token-1").want(404).body(`{"message":"Not found"}`)
+	get("/others/consumers", "kong-token-1").want(404)
+	b.SetAdminToken("kong-token-2")
+	get("/consumers", "kong-token-1").want(401)
+	get("/consumers", "kong-token-2").want(200)
+	for _, call := range b.Calls("") {
+		if strings.Contains(fmt.Sprint(call), "kong-token") {
+			t.Errorf("a token in the log: %+v", call)
+		}
+	}
+}
+
+func TestStatusIs200WhateverTheDatabaseDoes(t *testing.T) {
+	t.Parallel()
+	b := start(t, kongtest.Options{})
+	b.consumer()
+	b.issue(oldID, oldKey)
+	b.call("GET", "/status", nil).want(200).is("database.reachable", true)
+	b.send("GET", b.StatusURL()+"/status/ready", nil, nil).want(200).body(`{"message":"ready"}`)
+
+	b.SetDatabaseReachable(false)
+	b.call("GET", "/status", nil).want(200).is("database.reachable", false)
+	b.send("GET", b.StatusURL()+"/status", nil, nil).want(200).is("database.reachable", false)
+	b.send("GET", b.StatusURL()+"/status/ready", nil, nil).want(503).body(`{"message":"failed to connect to database"}`)
+	for _, call := range [][2]string{
+		{"GET", "/consumers"},
+		{"POST", "/consumers"},
+		{"PUT", "/consumers/dp-9001"},
+		{"DELETE", "/consumers/dp-9001"},
+		{"PUT", "/consumers/dp-9001/key-auth/" + newID},
+	} {
+		b.call(call[0], call[1], object{}).want(500).body(`{"message":"An unexpected error occurred"}`)
+	}
+	b.answers(oldKey, 200) // from its cache
+	b.SetDatabaseReachable(true)
+	b.call("GET", "/consumers/dp-9001", nil).want(200)
+}
+
+func TestADrainingNodeIsNotReady(t *testing.T) {
+	t.Parallel()
+	b := start(t, kongtest.Options{})
+	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	b.send("POST", b.StatusURL()+"/status/ready", form, strings.NewReader("status=other")).want(400)
+	b.send("POST", b.StatusURL()+"/status/ready", form, strings.NewReader("status=draining")).want(204)
+	b.send("GET", b.StatusURL()+"/status/ready", nil, nil).want(503).body(`{"message":"draining"}`)
+	b.send("GET", b.StatusURL()+"/nope", nil, nil).want(404)
+	b.send("DELETE", b.StatusURL()+"/status", nil, nil).want(405)
+}
+
+func TestANodeWithoutDatabaseOnlyReads(t *testing.T) {
+	t.Parallel()
+	b := start(t, kongtest.Options{DBLess: true})
+	b.call("POST", "/consumers", object{"username": "a"}).want(405).body(
+		`{"code":12,"name":"operation unsupported","message":"cannot create 'consumers' entities when not using a database"}`)
+	b.call("PUT", "/consumers/a", object{}).want(405).is("code", 12.0)
+	b.call("GET", "/consumers", nil).want(200)
+	if b.call("GET", "/status", nil).want(200).get("database") != nil {
+		t.Error("a database")
+	}
+}
+
+func TestRoutesAndTheirGroupsCanBeRead(t *testing.T) {
+	t.Parallel()
+	b := start(t, kongtest.Options{})
+	route := b.call("GET", "/routes", nil).want(200).is("data.0.name", "dgfip").is("data.0.paths", []any{"/dgfip"}).str("data.0.id")
+	b.call("GET", "/plugins", nil).want(200).is("data.1.name", "acl").is("data.1.config.allow", []any{"dgfip"}).
+		is("data.1.route.id", route).is("data.3.config.allow", []any{"cnaf"})
+	b.call("GET", "/routes/dgfip/plugins", nil).want(200).is("data.0.name", "key-auth").is("data.2", nil)
+	b.call("GET", "/routes/"+route+"/plugins", nil).want(200).is("data.1.config.allow", []any{"dgfip"})
+	b.call("GET", "/routes/nope/plugins", nil).want(404)
+}
+
+func TestALostAnswerLeavesItsWorkAndAnEarlyFaultDoesNot(t *testing.T) {
+	t.Parallel()
+	b := start(t, kongtest.Options{})
+	b.consumer()
+	path := "/consumers/dp-9001/key-auth/" + oldID
+	put := func() error {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, b.AdminURL()+path, strings.NewReader(`{"key":"`+oldKey+`"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		answer, err := http.DefaultClient.Do(req)
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		return err
+	}
+	b.Inject(partnertest.ResetBefore(partnertest.Route("PUT " + path)).For(1))
+	if err := put(); err == nil || b.Counts().Credentials != 0 {
+		t.Errorf("before the work: %v, %+v", err, b.Counts())
+	}
+	b.Inject(partnertest.ResetAfter(partnertest.Route("admin:PUT " + path)).For(1))
+	if err := put(); err == nil || b.Counts().Credentials != 1 {
+		t.Errorf("after the work: %v, %+v", err, b.Counts())
+	}
+	if err := put(); err != nil || b.Counts().Credentials != 1 {
+		t.Errorf("again: %v, %+v", err, b.Counts())
+	}
+	if got := b.CountPerRoute()["PUT /consumers/{consumer}/key-auth/{id}"]; got != 2 {
+		t.Errorf("calls that worked: %d", got)
+	}
+}
+
+func TestAResetBringsBackTheSeed(t *testing.T) {
+	t.Parallel()
+	b := start(t, kongtest.Options{})
+	b.consumer()
+	b.issue(oldID, oldKey)
+	b.SetDatabaseReachable(false)
+	b.AddRoute(kongtest.Route{Name: "more", Path: "/more"})
+	b.Reset()
+	want := kongtest.Snapshot{Routes: kongtest.DemoRoutes(), Consumers: []kongtest.Consumer{}, Credentials: []kongtest.Credential{}}
+	if diff := cmp.Diff(want, b.Snapshot()); diff != "" {
+		t.Error(diff)
+	}
+	b.answers(oldKey, 401)
+	b.consumer()
+}
+
+func TestASnapshotShowsNoSecret(t *testing.T) {
+	t.Parallel()
+	b := start(t, kongtest.Options{})
+	b.consumer()
+	b.issue(oldID, oldKey)
+	b.call("POST", "/consumers/dp-9001/jwt", object{"secret": newKey}).want(201)
+	state := b.send("GET", b.AdminURL()+"/_admin/state", nil, nil).want(200)
+	if strings.Contains(state.Text, oldKey) || strings.Contains(state.Text, newKey) {
+		t.Error(state.Text)
+	}
+	state.is("counts.credentials", 2.0).is("consumers.0.groups", []any{"dgfip"})
+	if key, ok := b.KeyByValue(oldKey); !ok || key.ID != oldID || key.Kind != kongtest.KindKeyAuth {
+		t.Errorf("%+v", key)
+	}
+}
+
+func TestManyClientsAtOnce(t *testing.T) {
+	t.Parallel()
+	b := start(t, kongtest.Options{Clock: partnertest.NewClock(), PropagationDelay: time.Millisecond})
+	var clients sync.WaitGroup
+	for n := range 8 {
+		clients.Go(func() {
+			base := fmt.Sprintf("/consumers/dp-%d", n)
+			for i := range 10 {
+				b.call("PUT", base, object{"custom_id": base}).want(200)
+				b.call("PUT", base+"/acls/dgfip", object{}).want(200)
+				b.call("POST", base+"/key-auth", object{"key": fmt.Sprintf("key-%d-%d", n, i)}).want(201)
+				b.proxied("/dgfip/", fmt.Sprintf("key-%d-%d", n, i))
+				b.call("GET", "/consumers?tags=hub", nil).want(200)
+				b.Snapshot()
+				b.Probe("key-0-0")
+			}
+			b.call("DELETE", base, nil).want(204)
+		})
+	}
+	clients.Wait()
+	if diff := cmp.Diff(kongtest.Counts{}, b.Counts()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOneOfManyConcurrentCreatesWins(t *testing.T) {
+	t.Parallel()
+	b := start(t, kongtest.Options{})
+	var clients sync.WaitGroup
+	statuses := make([]int, 6)
+	for i := range statuses {
+		clients.Go(func() { statuses[i] = b.call("POST", "/consumers", object{"custom_id": "dp-9001"}).Status })
+	}
+	clients.Wait()
+	made := map[int]int{}
+	for _, status := range statuses {
+		made[status]++
+	}
+	if diff := cmp.Diff(map[int]int{201: 1, 409: 5}, made); diff != "" {
+		t.Error(diff)
+	}
+}
