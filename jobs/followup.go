@@ -56,7 +56,7 @@ func (o *Outbox) Queue(ctx context.Context, tx pgx.Tx, events []registry.Followu
 		case registry.ProvisioningRequested:
 			add(ProvisionCredentialArgs{CredentialID: e.CredentialID}, &river.InsertOpts{Queue: PartnerQueue(e.Manager)})
 		case registry.RevocationRequested:
-			add(RevokeCredentialArgs{CredentialID: e.CredentialID}, &river.InsertOpts{Queue: PartnerQueue(e.Manager), ScheduledAt: e.At})
+			add(RevokeCredentialArgs{CredentialID: e.CredentialID}, &river.InsertOpts{Queue: PartnerQueue(e.Manager)})
 		case registry.ArchiveEnds:
 			add(RevokeArchivedArgs{CredentialID: e.CredentialID}, &river.InsertOpts{ScheduledAt: e.At})
 		case registry.EventPublished:

@@ -70,20 +70,21 @@ func demo(ctx context.Context, env environment, args []string) error {
 
 // world is a hub and its simulated partners on loopback.
 type world struct {
-	dir       string
-	postgres  *localpg.Server
-	gravitee  *graviteetest.Server
-	gateway   *jwtissuertest.Gateway // of the API whose keys the hub issues itself
-	datapass  *datapasstest.Server
-	mailbox   *mailtest.Server
-	receiver  *webhooktest.Server
-	mailURL   string
-	publicURL string
-	opsURL    string
-	secret    string // of the subscription at DataPass
-	settings  string // file
-	hub       *hub
-	stopHub   func() error
+	dir                  string
+	postgres             *localpg.Server
+	gravitee             *graviteetest.Server
+	gateway              *jwtissuertest.Gateway // of the API whose keys the hub issues itself
+	datapass             *datapasstest.Server
+	mailbox              *mailtest.Server
+	receiver             *webhooktest.Server
+	mailURL, receiverURL string
+	publicURL            string
+	opsURL               string
+	secret               string                    // of the subscription at DataPass
+	settings             string                    // file
+	subscription         datapasstest.Subscription // the last one
+	hub                  *hub
+	stopHub              func() error
 }
 
 // Names of the demo's instances and people of the world: all invented.
@@ -104,7 +105,10 @@ func openWorld(ctx context.Context, log zerolog.Logger, env environment) (_ *wor
 			w.close()
 		}
 	}()
-	if err := w.openPartners(ctx); err != nil {
+	if w.postgres, err = localpg.Start(ctx, localpg.Options{Throwaway: true}); err != nil {
+		return nil, err
+	}
+	if err := w.openPartners(w.postgres.URL("postgres"), demoTiming); err != nil {
 		return nil, err
 	}
 	c, err := config.Load(w.settings, nil)
@@ -124,14 +128,15 @@ func openWorld(ctx context.Context, log zerolog.Logger, env environment) (_ *wor
 	return w, w.join(ctx)
 }
 
-// openPartners starts the database and every partner, and writes the settings
-// of a hub that knows them.
-func (w *world) openPartners(ctx context.Context) error {
+// timing of the queues, as lines of the settings.
+const demoTiming = `jobs: {timeout: 20s, rescue_after: 30s}
+webhooks: {timeout: 3s, claim_for: 5s, lease: 25s}`
+
+// openPartners starts every partner, and writes the settings of a hub that
+// knows them and keeps its state in database.
+func (w *world) openPartners(database, timing string) error {
 	var err error
 	if w.dir, err = os.MkdirTemp("", "passerelle-demo-"); err != nil {
-		return err
-	}
-	if w.postgres, err = localpg.Start(ctx, localpg.Options{Throwaway: true}); err != nil {
 		return err
 	}
 	if w.gravitee, err = graviteetest.Start(graviteetest.Options{}); err != nil {
@@ -156,7 +161,10 @@ func (w *world) openPartners(ctx context.Context) error {
 	if w.mailURL, err = w.mailbox.StartWeb("127.0.0.1:0"); err != nil {
 		return err
 	}
-	if w.receiver, err = webhooktest.Start("127.0.0.1:0", webhooktest.Options{}); err != nil {
+	if w.receiver, err = webhooktest.New(webhooktest.Options{}); err != nil {
+		return err
+	}
+	if w.receiverURL, err = w.receiver.Start("127.0.0.1:0"); err != nil {
 		return err
 	}
 	w.datapass = datapasstest.New(datapasstest.Options{Environment: datapasstest.Sandbox})
@@ -164,7 +172,7 @@ func (w *world) openPartners(ctx context.Context) error {
 		return err
 	}
 	w.settings = filepath.Join(w.dir, "passerelle.yml")
-	return w.writeSettings(public, ops, smtp)
+	return w.writeSettings(database, timing, public, ops, smtp)
 }
 
 const demoBounceSecret = "demo-bounce-secret-of-32-characters"
@@ -175,15 +183,19 @@ func (w *world) join(ctx context.Context) error {
 	if err := w.awaitReady(ctx); err != nil {
 		return err
 	}
+	var secrets []string
 	for _, definition := range []string{"api_particulier", "api_entreprise"} {
-		w.datapass.AddSubscription(datapasstest.Subscription{
+		w.subscription = w.datapass.AddSubscription(datapasstest.Subscription{
 			Definition: definition, URL: w.publicURL + "/webhooks/datapass/" + demoSource, Secret: w.secret,
 		})
-		key, err := w.hub.addEndpoint(ctx, definition, w.receiver.URL()+"/"+definition, "fournisseur de la démonstration", []string{"*"})
+		key, err := w.hub.addEndpoint(ctx, definition, w.receiverURL+"/"+definition, "fournisseur de la démonstration", []string{"*"})
 		if err != nil {
 			return err
 		}
-		w.receiver.Accept("/"+definition, key.Hex().Reveal())
+		secrets = append(secrets, key.Hex().Reveal())
+	}
+	if err := w.receiver.SetSecrets(secrets...); err != nil {
+		return err
 	}
 	id, secret, err := w.hub.addClient(ctx, "passerelle d'API Entreprise", []string{"introspect"}, []string{"api_entreprise"})
 	if err != nil {
@@ -223,7 +235,8 @@ connectors:
       url: "{{.GraviteeURL}}"
       token: {{.GraviteeToken}}
       grants:
-        api_particulier: {api: {{.GraviteeAPI}}, plan: {{.GraviteePlan}}}
+        api_particulier: {api: {{.GraviteeAPI}}, plan: {{.GraviteePlan}}, all_scopes: true, probe: "{{.GatewayURL}}"}
+      sync_delay: 0s
   - name: {{.Issuer}}
     type: jwtissuer
     config:
@@ -242,11 +255,10 @@ mail:
   bounce_secret: {{.BounceSecret}}
 egress:
   allow: [127.0.0.0/8]
-jobs: {timeout: 20s, rescue_after: 30s}
-webhooks: {timeout: 3s, claim_for: 5s, lease: 25s}
+{{.Timing}}
 `))
 
-func (w *world) writeSettings(public, ops, smtp string) error {
+func (w *world) writeSettings(database, timing, public, ops, smtp string) error {
 	host, port, err := net.SplitHostPort(smtp)
 	if err != nil {
 		return err
@@ -258,8 +270,8 @@ func (w *world) writeSettings(public, ops, smtp string) error {
 	var out bytes.Buffer
 	err = demoSettings.Execute(&out, map[string]any{
 		"PublicURL": w.publicURL, "Public": public, "Ops": ops, "OpsUser": demoOps, "OpsPassword": demoOpsPass,
-		"Database": w.postgres.URL("postgres"), "SealingKey": newSealingKey().Reveal(), "Source": demoSource, "Secret": w.secret,
-		"Manager": demoManager, "Issuer": demoIssuer, "GraviteeURL": w.gravitee.ManagementURL(), "GraviteeToken": w.gravitee.Token(),
+		"Database": database, "Timing": timing, "SealingKey": newSealingKey().Reveal(), "Source": demoSource, "Secret": w.secret,
+		"Manager": demoManager, "Issuer": demoIssuer, "GatewayURL": w.gravitee.GatewayURL() + graviteetest.DemoPath, "GraviteeURL": w.gravitee.ManagementURL(), "GraviteeToken": w.gravitee.Token(),
 		"GraviteeAPI": graviteetest.DemoAPI, "GraviteePlan": graviteetest.DemoPlan, "Scopes": scopes,
 		"SMTPHost": host, "SMTPPort": port, "BounceSecret": demoBounceSecret,
 	})
@@ -290,7 +302,7 @@ func (w *world) urls() map[string]string {
 	return map[string]string{
 		"hub": w.publicURL, "ops pages": w.opsURL + " (" + demoOps + " / " + demoOpsPass + ")", "mailbox": w.mailURL,
 		"Gravitee (management)": w.gravitee.ManagementURL(), "Gravitee (gateway)": w.gravitee.GatewayURL() + graviteetest.DemoPath,
-		"gateway of API Entreprise": w.gateway.URL(), "provider's endpoint": w.receiver.URL(),
+		"gateway of API Entreprise": w.gateway.URL(), "provider's endpoint": w.receiverURL,
 	}
 }
 
@@ -341,12 +353,15 @@ func (w *world) linksMailedTo(address, about string) []string {
 }
 
 func (w *world) testSubscription(ctx context.Context) (any, error) {
-	sub := w.datapass.Subscriptions()[0]
+	sub := w.subscription
 	tested, err := w.datapass.Enable(ctx, sub.ID)
 	if err != nil {
 		return nil, err
 	}
-	forged, err := w.datapass.SendRaw(ctx, sub.ID, datapasstest.Raw{Body: []byte(`{"test":true}`), Secret: "another-secret"})
+	body := []byte(`{"test":true}`)
+	forged, err := w.datapass.SendRaw(ctx, sub.ID, datapasstest.Raw{
+		Body: body, Header: http.Header{"X-Hub-Signature-256": {datapasstest.Sign("another-secret", body)}},
+	})
 	if err != nil || forged.Status != http.StatusUnauthorized {
 		return nil, errors.Join(err, fmt.Errorf("a wrong signature answers %d, want 401", forged.Status))
 	}
@@ -404,18 +419,24 @@ func (w *world) provisioned(ctx context.Context, grants ...granted) (any, error)
 // told checks that n events of a type arrived, valid and without a secret.
 func (w *world) told(event string, n int) (any, error) {
 	ids := map[string]bool{}
-	var headers any
+	headers := map[string]string{}
 	for _, d := range w.receiver.Deliveries() {
-		if d.Type != event {
+		if d.Event != event {
 			continue
 		}
-		if !d.Valid() {
-			return nil, fmt.Errorf("a delivery of %s is not valid: %v", event, d.Problem())
+		if !d.Valid {
+			return nil, fmt.Errorf("a delivery of %s is not valid: %v", event, d.Faults)
 		}
 		if strings.Contains(string(d.Body), "psk_") || strings.Contains(string(d.Body), "eyJ") {
 			return nil, fmt.Errorf("a delivery of %s holds a secret", event)
 		}
-		ids[d.ID], headers = true, d.SignatureHeaders()
+		ids[d.ID] = true
+		for _, name := range []string{"X-Hub-Signature-256", "X-App-Environment", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"} {
+			if d.Header.Get(name) == "" {
+				return nil, fmt.Errorf("a delivery of %s has no %s", event, name)
+			}
+			headers[name] = d.Header.Get(name)
+		}
 	}
 	if len(ids) != n {
 		return nil, fmt.Errorf("%d of %d %s arrived", len(ids), n, event)

@@ -205,7 +205,7 @@ func (cmd *RetryProvisioning) apply(ctx context.Context, u *unit) error {
 	}
 	state := habilitation.CredentialState(c.State)
 	if state.Revoking() {
-		u.then(RevocationRequested{CredentialID: c.ID, Manager: c.Manager, At: u.at})
+		u.then(RevocationRequested{c.ID, c.Manager})
 		return u.write(ctx, req.ID, "revocation.retried", "credential", c.ID.String(), "", nil)
 	}
 	if state == habilitation.CredentialFailed {
@@ -383,7 +383,7 @@ func (u *unit) revoke(ctx context.Context, req habilitation.Request, c store.Cre
 			return err
 		}
 		c.RevokedAt = &u.at
-		u.then(RevocationRequested{CredentialID: c.ID, Manager: c.Manager, At: u.at})
+		u.then(RevocationRequested{c.ID, c.Manager})
 	}
 	c.Reason, c.GrantsPending, c.SecretSealed = reason, false, nil
 	if err := u.tx.SaveCredential(ctx, c, u.at); err != nil {

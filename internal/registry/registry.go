@@ -30,11 +30,10 @@ type ProvisioningRequested struct {
 	Manager      string
 }
 
-// RevocationRequested: a credential must be ended at its manager, not before At.
+// RevocationRequested: a credential must be ended at its manager.
 type RevocationRequested struct {
 	CredentialID uuid.UUID
 	Manager      string
-	At           time.Time
 }
 
 // ArchiveEnds: the notice of an archived request's credential is over at At.
@@ -71,6 +70,12 @@ type Catalogue interface {
 	Definition(uid string) (*habilitation.Definition, bool)
 	// Form gives a form by uid.
 	Form(uid string) (*habilitation.Form, bool)
+	// DefaultForm gives the form of a request that names its definition only.
+	DefaultForm(definition string) (*habilitation.Form, bool)
+	// ServiceProvider gives an editor by id.
+	ServiceProvider(id string) (*habilitation.ServiceProviderProfile, bool)
+	// Hash identifies the set in force.
+	Hash() string
 }
 
 // Policy says what an approval of a definition opens.

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/passerelle-hub/passerelle/internal/localpg"
+)
+
+// bench skips unless PASSERELLE_BENCH names it (or all), and gives its scale.
+func bench(t *testing.T, name string) float64 {
+	t.Helper()
+	if asked := os.Getenv("PASSERELLE_BENCH"); asked != name && asked != "all" {
+		t.Skipf("a bench: make bench-%s", name)
+	}
+	scale, err := strconv.ParseFloat(os.Getenv("PASSERELLE_BENCH_SCALE"), 64)
+	if err != nil || scale <= 0 || scale > 1 {
+		scale = 1
+	}
+	return scale
+}
+
+// durablePostgres is a server with fsync on, as production has.
+func durablePostgres(t *testing.T) *localpg.Server {
+	t.Helper()
+	s, err := localpg.Start(t.Context(), localpg.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := s.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+var pgbenchTPS = regexp.MustCompile(`tps = ([0-9.]+) \(without`)
+
+// pgbenchCommits is what the machine itself can commit: pgbench -N, 10 clients.
+func pgbenchCommits(t *testing.T, url string, seconds int) float64 {
+	t.Helper()
+	program, err := exec.LookPath("pgbench")
+	if err != nil {
+		found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/pgbench")
+		if len(found) == 0 {
+			t.Fatal("pgbench is not installed")
+		}
+		program = found[len(found)-1]
+	}
+	if out, err := exec.CommandContext(t.Context(), program, "-i", "-q", "-s", "10", url).CombinedOutput(); err != nil { //nolint:gosec // found above
+		t.Fatalf("pgbench -i: %v\n%s", err, out)
+	}
+	out, err := exec.CommandContext(t.Context(), program, "-N", "-c", "10", "-j", "2", "-T", strconv.Itoa(seconds), url).CombinedOutput() //nolint:gosec // found above
+	found := pgbenchTPS.FindSubmatch(out)
+	if err != nil || found == nil {
+		t.Fatalf("pgbench: %v\n%s", err, out)
+	}
+	tps, err := strconv.ParseFloat(string(found[1]), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tps
+}
+
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
+}
+
+func median[T int | float64 | time.Duration](values []T) T {
+	s := slices.Sorted(slices.Values(values))
+	return s[len(s)/2]
+}
+
+// table prints figures, a header first.
+func table(t *testing.T, title string, rows ...[]string) {
+	t.Helper()
+	var out bytes.Buffer
+	w := tabwriter.NewWriter(&out, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "\n%s (%s)\n", title, machine())
+	for _, row := range rows {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	_ = w.Flush()
+	t.Log(out.String())
+}
+
+// machine names what the figures were measured on.
+func machine() string {
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return "unknown machine"
+	}
+	defer f.Close()
+	cores, model := 0, ""
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		key, value, _ := strings.Cut(lines.Text(), ":")
+		switch strings.TrimSpace(key) {
+		case "processor":
+			cores++
+		case "model name":
+			model = strings.TrimSpace(value)
+		}
+	}
+	return fmt.Sprintf("%d cores, %s", cores, model)
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// asHub makes this test binary the program itself: a process of its own that a
+// test can kill.
+const asHub = "PASSERELLE_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asHub) != "" {
+		os.Exit(run(context.Background(), environment{stdout: os.Stdout, stderr: os.Stderr}, os.Args[1:]))
+	}
+	os.Exit(m.Run())
+}
+
+func TestTheStoryIsPlayedAndReportedAndLeavesNothing(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	report := filepath.Join(t.TempDir(), "out.json")
+	var out bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	if status := run(ctx, environment{stdout: &out, stderr: &out}, []string{"demo", "--once", "--report", report}); status != 0 {
+		t.Errorf("status %d", status)
+	}
+	raw, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var steps []step
+	if err := json.Unmarshal(raw, &steps); err != nil {
+		t.Fatal(err)
+	}
+	if len(steps) < 9 {
+		t.Errorf("%d steps reported", len(steps))
+	}
+	for _, s := range steps {
+		if s.Result != "passed" || s.Name == "" {
+			t.Errorf("%s: %s %s", s.Name, s.Result, s.Error)
+		}
+	}
+	if t.Failed() {
+		t.Log(out.String())
+	}
+	left, err := os.ReadDir(os.Getenv("TMPDIR"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left on disk: %v %v", left, err)
+	}
+}
+
+func TestWrongWordsAreToldWithStatusTwo(t *testing.T) {
+	for _, args := range [][]string{{}, {"serv"}, {"serve", "--only=mail"}, {"jobs", "--what"}, {"serve", "--bogus"}} {
+		var out bytes.Buffer
+		if status := run(t.Context(), environment{stdout: &out, stderr: &out}, args); status != 2 || out.Len() == 0 {
+			t.Errorf("%q: status %d, said %q", args, status, out.String())
+		}
+	}
+}
