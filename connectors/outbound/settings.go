@@ -36,9 +36,9 @@ type Timeouts struct {
 // certificate is read again at each handshake, so that a renewed one is used
 // without a restart.
 type TLS struct {
-	CAFile     string `yaml:"ca_file"`   // added to the system's roots
-	CertFile   string `yaml:"cert_file"` // client certificate, with KeyFile
-	KeyFile    string `yaml:"key_file"`
+	CAFile     string `yaml:"ca_file" kind:"path"`   // added to the system's roots
+	CertFile   string `yaml:"cert_file" kind:"path"` // client certificate, with KeyFile
+	KeyFile    string `yaml:"key_file" kind:"path"`
 	ServerName string `yaml:"server_name"` // name expected in the certificate, when it is not the URL's
 }
 
