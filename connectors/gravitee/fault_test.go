@@ -133,7 +133,6 @@ func TestEveryCallSurvivesEveryFault(t *testing.T) {
 		"half of the answer":    partnertest.HalfBody,
 		"500":                   func(r partnertest.Route) partnertest.Fault { return partnertest.Status(r, 500) },
 		"429 with a delay":      func(r partnertest.Route) partnertest.Fault { return partnertest.RateLimited(r, 7*time.Second) },
-		"502 with a page":       func(r partnertest.Route) partnertest.Fault { return partnertest.HTML(r, 502) },
 		"200 with a page":       func(r partnertest.Route) partnertest.Fault { return partnertest.HTML(r, 200) },
 		"page after the work":   func(r partnertest.Route) partnertest.Fault { return partnertest.HTML(r, 504).AfterWork() },
 	}
