@@ -27,3 +27,19 @@ func (o Organization) Closed() bool {
 	}
 	return false
 }
+
+// LegalCategory is the organisation's "catégorie juridique" in INSEE's
+// nomenclature, "7210" for a commune; "" until INSEE has answered.
+func (o Organization) LegalCategory() string {
+	var payload struct {
+		Etablissement struct {
+			UniteLegale struct {
+				Categorie string `json:"categorieJuridiqueUniteLegale"`
+			} `json:"uniteLegale"`
+		} `json:"etablissement"`
+	}
+	if len(o.INSEEPayload) == 0 || json.Unmarshal(o.INSEEPayload, &payload) != nil {
+		return ""
+	}
+	return payload.Etablissement.UniteLegale.Categorie
+}

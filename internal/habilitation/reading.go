@@ -15,6 +15,7 @@ const (
 type Viewer struct {
 	Actor
 	Email    string // lower case
+	SIRET    string // of his current organisation
 	Verified bool   // his link with his current organisation is verified
 }
 
@@ -23,8 +24,7 @@ type Viewer struct {
 // with a role; a summary where he is a contact. provider is the slug of the
 // request's definition.
 func (v Viewer) AccessTo(r Request, provider string) Access {
-	member := v.Organization != 0 && v.Organization == r.Organization.ID
-	own := v.Person != 0 && v.Person == r.Applicant.ID
+	member, own := v.relation(r)
 	switch {
 	case v.System, member && (own || v.Verified), v.Roles.Allow(ReadRequests, provider, r.Definition):
 		return AccessFull
@@ -37,6 +37,15 @@ func (v Viewer) AccessTo(r Request, provider string) Access {
 		}
 	}
 	return AccessNone
+}
+
+// relation says whether the organisation and the applicant are the viewer's. A
+// mirrored request carries its source's ids: there the SIRET and the address tell.
+func (v Viewer) relation(r Request) (member, own bool) {
+	if r.Origin == Mirrored {
+		return v.SIRET != "" && v.SIRET == r.Organization.SIRET, v.Email != "" && strings.EqualFold(v.Email, r.Applicant.Email)
+	}
+	return v.Organization != 0 && v.Organization == r.Organization.ID, v.Person != 0 && v.Person == r.Applicant.ID
 }
 
 func isContact(data Data, email string) bool {

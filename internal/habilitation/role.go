@@ -141,6 +141,21 @@ func (r Roles) Allow(c Capability, provider, definition string) bool {
 	return false
 }
 
+// RolesAllowing gives the stored roles that allow something about a provider's
+// definition, to find their holders; an administrator is not among them.
+func RolesAllowing(c Capability, provider, definition string) []string {
+	var list []string
+	for _, kind := range []RoleKind{RoleReporter, RoleInstructor, RoleManager, RoleDeveloper} {
+		for _, uid := range []string{definition, AnyDefinition} {
+			role := Role{Provider: provider, Definition: uid, Kind: kind}
+			if (Roles{List: []Role{role}}).Allow(c, provider, definition) {
+				list = append(list, role.String())
+			}
+		}
+	}
+	return list
+}
+
 // MayGrant reports whether the person may give or take away a role of another
 // person, or of himself. A manager does so on his definitions, provider-wide
 // only with "slug:*:manager", never on himself; an administrator always.

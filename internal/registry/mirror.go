@@ -144,6 +144,10 @@ func (u *unit) follow(ctx context.Context, req habilitation.Request, consequence
 			err = u.cancelHandovers(ctx, req)
 		case habilitation.CancelPendingWork:
 			err = u.cancelPending(ctx, req)
+		case habilitation.NotifyWebhooks:
+			err = u.notifyWebhooks(ctx, req, c)
+		case habilitation.SendMail:
+			err = u.sendMail(ctx, req, c)
 		}
 		if err != nil {
 			return err

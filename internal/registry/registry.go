@@ -96,6 +96,12 @@ type Settings struct {
 	PublicURL    string        // no slash at the end
 	TokenEnv     string        // "live" or "test" (tokens.md, 7.2)
 	LinkLifetime time.Duration // of a one-time link
+
+	// ProviderNotices are the addresses that a data provider wants told of each
+	// approval, by its slug; FranceConnectSupport those of FranceConnect's people
+	// (datapass.md, 7).
+	ProviderNotices      map[string][]string
+	FranceConnectSupport string
 }
 
 // Registry changes state.
@@ -148,6 +154,7 @@ type unit struct {
 	actor       string
 	correlation string
 	followups   []Followup
+	decided     []habilitation.Event // of the decision being followed
 }
 
 func (u *unit) then(f Followup) { u.followups = append(u.followups, f) }
@@ -167,11 +174,14 @@ func WithActor(ctx context.Context, actor string) context.Context {
 	return context.WithValue(ctx, actorKey{}, actor)
 }
 
+// hubActor acts where nobody else is named.
+const hubActor = "hub"
+
 func actorOf(ctx context.Context) string {
 	if actor, ok := ctx.Value(actorKey{}).(string); ok {
 		return actor
 	}
-	return "hub"
+	return hubActor
 }
 
 // StateError: the credential, link or event is not in a state that allows the

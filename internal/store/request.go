@@ -171,10 +171,10 @@ func (t *Tx) SaveMirrored(ctx context.Context, change habilitation.Change, now t
 	if err != nil {
 		return r, err
 	}
-	return t.saveRequest(ctx, change, orgID, personID, now)
+	return t.saveRequest(ctx, change, orgID, personID, "", now)
 }
 
-func (t *Tx) saveRequest(ctx context.Context, change habilitation.Change, orgID, personID int64, now time.Time) (habilitation.Request, error) {
+func (t *Tx) saveRequest(ctx context.Context, change habilitation.Change, orgID, personID int64, definitionSet string, now time.Time) (habilitation.Request, error) {
 	r := change.Request
 	data, err := json.Marshal(nonNil(r.Data))
 	if err != nil {
@@ -193,7 +193,7 @@ func (t *Tx) saveRequest(ctx context.Context, change habilitation.Change, orgID,
 			ServiceProviderSiret: editor.SIRET, ServiceProviderType: editor.Type, CreatedAt: r.CreatedAt,
 			TermsAccepted: r.TermsAccepted, DpoInformed: r.DPOInformed,
 			LastSubmittedAt: timePtr(r.LastSubmittedAt), LastValidatedAt: timePtr(r.LastValidatedAt),
-			ReopenedAt: timePtr(r.ReopenedAt), AppliedAt: timePtr(r.AppliedAt), UpdatedAt: now,
+			ReopenedAt: timePtr(r.ReopenedAt), AppliedAt: timePtr(r.AppliedAt), UpdatedAt: now, DefinitionSet: definitionSet,
 		})
 	} else {
 		r.Version, err = t.q.UpdateRequest(ctx, db.UpdateRequestParams{
@@ -202,7 +202,7 @@ func (t *Tx) saveRequest(ctx context.Context, change habilitation.Change, orgID,
 			ServiceProviderSiret: editor.SIRET, ServiceProviderType: editor.Type,
 			TermsAccepted: r.TermsAccepted, DpoInformed: r.DPOInformed,
 			LastSubmittedAt: timePtr(r.LastSubmittedAt), LastValidatedAt: timePtr(r.LastValidatedAt),
-			ReopenedAt: timePtr(r.ReopenedAt), AppliedAt: timePtr(r.AppliedAt), UpdatedAt: now,
+			ReopenedAt: timePtr(r.ReopenedAt), AppliedAt: timePtr(r.AppliedAt), UpdatedAt: now, DefinitionSet: definitionSet,
 		})
 	}
 	if err != nil {

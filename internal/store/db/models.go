@@ -201,6 +201,21 @@ type Mail struct {
 	SentAt          *time.Time
 }
 
+type MailSetting struct {
+	PersonID   int64
+	Definition string
+	Kind       string
+	Enabled    bool
+	UpdatedAt  time.Time
+}
+
+type Membership struct {
+	PersonID       int64
+	OrganizationID int64
+	Verified       bool
+	CreatedAt      time.Time
+}
+
 type Organization struct {
 	ID           int64
 	Source       string
@@ -233,6 +248,7 @@ type Person struct {
 	PhoneNumber string
 	JobTitle    string
 	UpdatedAt   time.Time
+	Roles       []string
 }
 
 type ProvisioningStep struct {
@@ -272,6 +288,7 @@ type Request struct {
 	AppliedAt            *time.Time
 	Version              int64
 	UpdatedAt            time.Time
+	DefinitionSet        string
 }
 
 type SigningKey struct {

@@ -13,6 +13,68 @@ import (
 	"github.com/google/uuid"
 )
 
+const changelogsOf = `-- name: ChangelogsOf :many
+select event, detail from history
+where request_id = $1 and event in ('create', 'create_by_api', 'update_by_api', 'admin_update', 'submit')
+order by seq
+`
+
+type ChangelogsOfRow struct {
+	Event  string
+	Detail json.RawMessage
+}
+
+// What was told of the answers so far, and what they started from.
+func (q *Queries) ChangelogsOf(ctx context.Context, requestID int64) ([]ChangelogsOfRow, error) {
+	rows, err := q.db.Query(ctx, changelogsOf, requestID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ChangelogsOfRow
+	for rows.Next() {
+		var i ChangelogsOfRow
+		if err := rows.Scan(&i.Event, &i.Detail); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const franceConnectIDs = `-- name: FranceConnectIDs :many
+select coalesce(h.external_id, h.id)::bigint as id from habilitation h
+join request r on r.id = h.request_id
+join organization o on o.id = r.organization_id
+where h.definition = 'france_connect' and h.state = 'active'
+  and (o.id = $1 or o.siret = $2::text)
+order by 1
+`
+
+// The active FranceConnect habilitations of an organisation, as requests name them.
+func (q *Queries) FranceConnectIDs(ctx context.Context, organizationID int64, siret string) ([]int64, error) {
+	rows, err := q.db.Query(ctx, franceConnectIDs, organizationID, siret)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const habilitationsOf = `-- name: HabilitationsOf :many
 select id, request_id, external_id, definition, form, state, parent_id, data, organization, applicant, message, created_at from habilitation where request_id = $1 order by id
 `
@@ -167,10 +229,10 @@ func (q *Queries) InsertHistory(ctx context.Context, arg InsertHistoryParams) er
 const insertRequest = `-- name: InsertRequest :one
 insert into request (origin, source, external_id, public_id, definition, form, state, reopening, data, organization_id, applicant_id,
                      service_provider_id, service_provider_siret, service_provider_type, created_at, terms_accepted, dpo_informed, last_submitted_at,
-                     last_validated_at, reopened_at, applied_at, updated_at)
+                     last_validated_at, reopened_at, applied_at, updated_at, definition_set)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
         $12, $13, $14, $15, $16, $17, $18,
-        $19, $20, $21, $22)
+        $19, $20, $21, $22, $23)
 returning id
 `
 
@@ -197,6 +259,7 @@ type InsertRequestParams struct {
 	ReopenedAt           *time.Time
 	AppliedAt            *time.Time
 	UpdatedAt            time.Time
+	DefinitionSet        string
 }
 
 func (q *Queries) InsertRequest(ctx context.Context, arg InsertRequestParams) (int64, error) {
@@ -223,6 +286,7 @@ func (q *Queries) InsertRequest(ctx context.Context, arg InsertRequestParams) (i
 		arg.ReopenedAt,
 		arg.AppliedAt,
 		arg.UpdatedAt,
+		arg.DefinitionSet,
 	)
 	var id int64
 	err := row.Scan(&id)
@@ -255,6 +319,16 @@ func (q *Queries) LockExternalRequest(ctx context.Context, key string) error {
 	return err
 }
 
+const lockKey = `-- name: LockKey :exec
+select pg_advisory_xact_lock(hashtextextended($1::text, 0))
+`
+
+// One writer at a time on something that has no row of its own, until the end of the transaction.
+func (q *Queries) LockKey(ctx context.Context, key string) error {
+	_, err := q.db.Exec(ctx, lockKey, key)
+	return err
+}
+
 const lockRequest = `-- name: LockRequest :one
 select id from request where id = $1 for update
 `
@@ -267,7 +341,7 @@ func (q *Queries) LockRequest(ctx context.Context, id int64) (int64, error) {
 }
 
 const requestByID = `-- name: RequestByID :one
-select request.id, request.origin, request.source, request.external_id, request.public_id, request.definition, request.form, request.state, request.reopening, request.data, request.organization_id, request.applicant_id, request.service_provider_id, request.service_provider_siret, request.service_provider_type, request.created_at, request.terms_accepted, request.dpo_informed, request.last_submitted_at, request.last_validated_at, request.reopened_at, request.applied_at, request.version, request.updated_at, organization.id, organization.source, organization.external_id, organization.siret, organization.name, organization.insee_payload, organization.updated_at, person.id, person.source, person.external_id, person.uid, person.email, person.given_name, person.family_name, person.phone_number, person.job_title, person.updated_at
+select request.id, request.origin, request.source, request.external_id, request.public_id, request.definition, request.form, request.state, request.reopening, request.data, request.organization_id, request.applicant_id, request.service_provider_id, request.service_provider_siret, request.service_provider_type, request.created_at, request.terms_accepted, request.dpo_informed, request.last_submitted_at, request.last_validated_at, request.reopened_at, request.applied_at, request.version, request.updated_at, request.definition_set, organization.id, organization.source, organization.external_id, organization.siret, organization.name, organization.insee_payload, organization.updated_at, person.id, person.source, person.external_id, person.uid, person.email, person.given_name, person.family_name, person.phone_number, person.job_title, person.updated_at, person.roles
 from request
 join organization on organization.id = request.organization_id
 join person on person.id = request.applicant_id
@@ -308,6 +382,7 @@ func (q *Queries) RequestByID(ctx context.Context, id int64) (RequestByIDRow, er
 		&i.Request.AppliedAt,
 		&i.Request.Version,
 		&i.Request.UpdatedAt,
+		&i.Request.DefinitionSet,
 		&i.Organization.ID,
 		&i.Organization.Source,
 		&i.Organization.ExternalID,
@@ -325,6 +400,7 @@ func (q *Queries) RequestByID(ctx context.Context, id int64) (RequestByIDRow, er
 		&i.Person.PhoneNumber,
 		&i.Person.JobTitle,
 		&i.Person.UpdatedAt,
+		&i.Person.Roles,
 	)
 	return i, err
 }
@@ -364,6 +440,37 @@ func (q *Queries) ReserveHabilitationIDs(ctx context.Context, n int32) ([]int64,
 	return items, nil
 }
 
+const siblingsOf = `-- name: SiblingsOf :many
+select state, coalesce(data ->> 'scopes', '')::text as scopes from request
+where organization_id = $1 and definition = $2 and id <> $3
+`
+
+type SiblingsOfRow struct {
+	State  string
+	Scopes string
+}
+
+// The organisation's other requests of a definition.
+func (q *Queries) SiblingsOf(ctx context.Context, organizationID int64, definition string, iD int64) ([]SiblingsOfRow, error) {
+	rows, err := q.db.Query(ctx, siblingsOf, organizationID, definition, iD)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SiblingsOfRow
+	for rows.Next() {
+		var i SiblingsOfRow
+		if err := rows.Scan(&i.State, &i.Scopes); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const touchApplied = `-- name: TouchApplied :exec
 update request set applied_at = $1 where id = $2
 `
@@ -390,8 +497,8 @@ set definition = $1, form = $2, state = $3, reopening = $4, data = $5,
     service_provider_siret = $9, service_provider_type = $10,
     terms_accepted = $11, dpo_informed = $12,
     last_submitted_at = $13, last_validated_at = $14, reopened_at = $15,
-    applied_at = $16, updated_at = $17, version = version + 1
-where id = $18
+    applied_at = $16, updated_at = $17, definition_set = $18, version = version + 1
+where id = $19
 returning version
 `
 
@@ -413,6 +520,7 @@ type UpdateRequestParams struct {
 	ReopenedAt           *time.Time
 	AppliedAt            *time.Time
 	UpdatedAt            time.Time
+	DefinitionSet        string
 	ID                   int64
 }
 
@@ -435,6 +543,7 @@ func (q *Queries) UpdateRequest(ctx context.Context, arg UpdateRequestParams) (i
 		arg.ReopenedAt,
 		arg.AppliedAt,
 		arg.UpdatedAt,
+		arg.DefinitionSet,
 		arg.ID,
 	)
 	var version int64

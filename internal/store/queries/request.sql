@@ -21,10 +21,10 @@ select * from habilitation where request_id = @request_id order by id;
 -- name: InsertRequest :one
 insert into request (origin, source, external_id, public_id, definition, form, state, reopening, data, organization_id, applicant_id,
                      service_provider_id, service_provider_siret, service_provider_type, created_at, terms_accepted, dpo_informed, last_submitted_at,
-                     last_validated_at, reopened_at, applied_at, updated_at)
+                     last_validated_at, reopened_at, applied_at, updated_at, definition_set)
 values (@origin, @source, @external_id, @public_id, @definition, @form, @state, @reopening, @data, @organization_id, @applicant_id,
         @service_provider_id, @service_provider_siret, @service_provider_type, @created_at, @terms_accepted, @dpo_informed, @last_submitted_at,
-        @last_validated_at, @reopened_at, @applied_at, @updated_at)
+        @last_validated_at, @reopened_at, @applied_at, @updated_at, @definition_set)
 returning id;
 
 -- name: UpdateRequest :one
@@ -34,7 +34,7 @@ set definition = @definition, form = @form, state = @state, reopening = @reopeni
     service_provider_siret = @service_provider_siret, service_provider_type = @service_provider_type,
     terms_accepted = @terms_accepted, dpo_informed = @dpo_informed,
     last_submitted_at = @last_submitted_at, last_validated_at = @last_validated_at, reopened_at = @reopened_at,
-    applied_at = @applied_at, updated_at = @updated_at, version = version + 1
+    applied_at = @applied_at, updated_at = @updated_at, definition_set = @definition_set, version = version + 1
 where id = @id
 returning version;
 
@@ -77,3 +77,27 @@ values (@request_id, @seq, @at, @actor, @event, @entity_type, @entity_id, @reaso
 
 -- name: HistoryOf :many
 select * from history where request_id = @request_id order by seq;
+
+-- name: LockKey :exec
+-- One writer at a time on something that has no row of its own, until the end of the transaction.
+select pg_advisory_xact_lock(hashtextextended(@key::text, 0));
+
+-- name: SiblingsOf :many
+-- The organisation's other requests of a definition.
+select state, coalesce(data ->> 'scopes', '')::text as scopes from request
+where organization_id = @organization_id and definition = @definition and id <> @id;
+
+-- name: FranceConnectIDs :many
+-- The active FranceConnect habilitations of an organisation, as requests name them.
+select coalesce(h.external_id, h.id)::bigint as id from habilitation h
+join request r on r.id = h.request_id
+join organization o on o.id = r.organization_id
+where h.definition = 'france_connect' and h.state = 'active'
+  and (o.id = @organization_id or o.siret = @siret::text)
+order by 1;
+
+-- name: ChangelogsOf :many
+-- What was told of the answers so far, and what they started from.
+select event, detail from history
+where request_id = @request_id and event in ('create', 'create_by_api', 'update_by_api', 'admin_update', 'submit')
+order by seq;

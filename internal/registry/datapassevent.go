@@ -1,0 +1,207 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/passerelle-hub/passerelle/internal/habilitation"
+	"github.com/passerelle-hub/passerelle/internal/store"
+)
+
+// DataPassEvent is a webhook's body with DataPass's keys, types and null values
+// (datapass.md, 2.4).
+type DataPassEvent struct {
+	Event     string              `json:"event"`
+	FiredAt   int64               `json:"fired_at"`
+	ModelType string              `json:"model_type"`
+	ModelID   int64               `json:"model_id"`
+	Data      DataPassRequestBody `json:"data"`
+	// AuthorizationID says which habilitation the event is about; ours (2.10).
+	AuthorizationID int64 `json:"authorization_id,omitempty"`
+}
+
+// DataPassRequestBody is the request as the body shows it.
+type DataPassRequestBody struct {
+	ID              int64                   `json:"id"`
+	PublicID        uuid.UUID               `json:"public_id"`
+	Type            string                  `json:"type"`
+	State           string                  `json:"state"`
+	FormUID         string                  `json:"form_uid"`
+	Data            map[string]any          `json:"data"`
+	CreatedAt       DataPassTime            `json:"created_at"`
+	LastSubmittedAt *DataPassTime           `json:"last_submitted_at"`
+	LastValidatedAt *DataPassTime           `json:"last_validated_at"`
+	Organization    DataPassOrganization    `json:"organization"`
+	Applicant       DataPassApplicant       `json:"applicant"`
+	ServiceProvider *DataPassProvider       `json:"service_provider"`
+	Authorizations  []DataPassAuthorization `json:"authorizations"`
+}
+
+// DataPassOrganization is the holder.
+type DataPassOrganization struct {
+	ID           int64           `json:"id"`
+	Name         string          `json:"name"`
+	SIRET        *string         `json:"siret"`
+	INSEEPayload json.RawMessage `json:"insee_payload"`
+}
+
+// DataPassApplicant is the person who answers for the request.
+type DataPassApplicant struct {
+	ID          int64   `json:"id"`
+	UID         *string `json:"uid"`
+	Email       string  `json:"email"`
+	GivenName   *string `json:"given_name"`
+	FamilyName  *string `json:"family_name"`
+	PhoneNumber *string `json:"phone_number"`
+	JobTitle    *string `json:"job_title"`
+}
+
+// DataPassProvider is the editor that the form names.
+type DataPassProvider struct {
+	ID    string  `json:"id"`
+	SIRET *string `json:"siret"`
+	Type  string  `json:"type"`
+}
+
+// DataPassAuthorization is one habilitation.
+type DataPassAuthorization struct {
+	ID           int64             `json:"id"`
+	Slug         *string           `json:"slug"`
+	Revoked      bool              `json:"revoked"`
+	State        string            `json:"state"`
+	CreatedAt    DataPassTime      `json:"created_at"`
+	Class        string            `json:"authorization_request_class"`
+	DefinitionID string            `json:"definition_id"`
+	Data         map[string]string `json:"data"`
+}
+
+// DataPassTime is written as DataPass writes times: milliseconds, the offset of
+// Europe/Paris (datapass.md, 0).
+type DataPassTime time.Time
+
+const dataPassTimeLayout = "2006-01-02T15:04:05.000-07:00"
+
+// MarshalJSON writes the time.
+func (t DataPassTime) MarshalJSON() ([]byte, error) {
+	return []byte(`"` + time.Time(t).In(paris).Format(dataPassTimeLayout) + `"`), nil
+}
+
+func optionalTime(t time.Time) *DataPassTime {
+	if t.IsZero() {
+		return nil
+	}
+	shown := DataPassTime(t)
+	return &shown
+}
+
+func optionalText(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// notifyWebhooks publishes an event of a request in DataPass's format, for the
+// subscribers of a definition. The body is that of the request after the event,
+// its data restored (datapass.md, 2.10).
+func (u *unit) notifyWebhooks(ctx context.Context, r habilitation.Request, n habilitation.NotifyWebhooks) error {
+	body, err := json.Marshal(u.dataPassEvent(r, n))
+	if err != nil {
+		return err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	deliveries, err := u.tx.PublishEvent(ctx, store.Event{
+		ID: id, Type: string(n.Event), Definition: n.Definition, RequestID: r.ID, Body: body, OccurredAt: u.at, Correlation: u.correlation,
+	})
+	if err != nil {
+		return fmt.Errorf("publish %s: %w", n.Event, err)
+	}
+	if len(deliveries) > 0 {
+		u.then(EventPublished{deliveries})
+	}
+	return nil
+}
+
+func (u *unit) dataPassEvent(r habilitation.Request, n habilitation.NotifyWebhooks) DataPassEvent {
+	e := DataPassEvent{
+		Event: string(n.Event), FiredAt: u.at.Unix(), ModelType: modelPrefix + n.Definition, ModelID: shownRequestID(r),
+		Data: u.dataPassRequest(r),
+	}
+	for _, h := range r.Habilitations {
+		if h.ID != n.Habilitation {
+			continue
+		}
+		e.AuthorizationID = shownHabilitationID(h)
+		if h.ParentID != 0 { // the linked FranceConnect one (datapass.md, 2.8)
+			e.Data.Type, e.Data.Data, e.Data.CreatedAt = habilitation.ClassName(h.Definition), u.typed(h.Definition, h.Data), DataPassTime(h.CreatedAt)
+		}
+	}
+	return e
+}
+
+func (u *unit) dataPassRequest(r habilitation.Request) DataPassRequestBody {
+	b := DataPassRequestBody{
+		ID: shownRequestID(r), PublicID: r.PublicID, Type: habilitation.ClassName(r.Definition), State: string(r.State), FormUID: r.Form,
+		Data: u.typed(r.Definition, r.Data), CreatedAt: DataPassTime(r.CreatedAt),
+		LastSubmittedAt: optionalTime(r.LastSubmittedAt), LastValidatedAt: optionalTime(r.LastValidatedAt),
+		Organization: DataPassOrganization{
+			ID: r.Organization.ID, Name: r.Organization.Name, SIRET: optionalText(r.Organization.SIRET), INSEEPayload: r.Organization.INSEEPayload,
+		},
+		Applicant: DataPassApplicant{
+			ID: r.Applicant.ID, UID: optionalText(r.Applicant.UID), Email: r.Applicant.Email, GivenName: optionalText(r.Applicant.GivenName),
+			FamilyName: optionalText(r.Applicant.FamilyName), PhoneNumber: optionalText(r.Applicant.PhoneNumber), JobTitle: optionalText(r.Applicant.JobTitle),
+		},
+		Authorizations: make([]DataPassAuthorization, len(r.Habilitations)),
+	}
+	if b.Organization.INSEEPayload == nil {
+		b.Organization.INSEEPayload = json.RawMessage("{}")
+	}
+	if p := r.ServiceProvider; p != nil {
+		b.ServiceProvider = &DataPassProvider{ID: p.ID, SIRET: optionalText(p.SIRET), Type: p.Type}
+	}
+	for i, h := range r.Habilitations {
+		b.Authorizations[i] = DataPassAuthorization{
+			ID: shownHabilitationID(h), Revoked: h.State == habilitation.GrantRevoked, State: string(h.State), CreatedAt: DataPassTime(h.CreatedAt),
+			Class: habilitation.ClassName(h.Definition), DefinitionID: h.Definition, Data: u.raw(h.Definition, h.Data),
+		}
+	}
+	return b
+}
+
+// typed and raw are the two shapes of form data (datapass.md, 2.5). What a
+// definition no longer in the catalogue would hide is not shown either way.
+func (r *Registry) typed(definition string, data habilitation.Data) map[string]any {
+	if d, ok := r.catalogue.Definition(definition); ok {
+		return d.Typed(data)
+	}
+	return map[string]any{}
+}
+
+func (r *Registry) raw(definition string, data habilitation.Data) map[string]string {
+	if d, ok := r.catalogue.Definition(definition); ok {
+		return d.Raw(data)
+	}
+	return map[string]string{}
+}
+
+// shownRequestID is the source's id of a mirrored request, ours of a native one.
+func shownRequestID(r habilitation.Request) int64 {
+	if r.Origin == habilitation.Mirrored {
+		return r.ExternalID
+	}
+	return r.ID
+}
+
+func shownHabilitationID(h habilitation.Habilitation) int64 {
+	if h.ExternalID != 0 {
+		return h.ExternalID
+	}
+	return h.ID
+}
