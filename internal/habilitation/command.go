@@ -171,19 +171,19 @@ func (c CancelNextStage) action() Action        { return ActionCancelNextStage }
 func (c TransferToUser) action() Action         { return ActionTransferToUser }
 func (c TransferToOrganization) action() Action { return ActionTransferToOrganization }
 
-// reasonOf gives a command's reason and whether it has one at all.
-func reasonOf(cmd Command) (reason string, hasOne bool) {
+// reasonOf gives a command's reason, "" when there is none.
+func reasonOf(cmd Command) string {
 	switch c := cmd.(type) {
 	case RequestChanges:
-		return c.Reason, true
+		return c.Reason
 	case Refuse:
-		return c.Reason, true
+		return c.Reason
 	case Revoke:
-		return c.Reason, true
+		return c.Reason
 	case CancelReopening:
-		return c.Reason, true
+		return c.Reason
 	}
-	return "", false
+	return ""
 }
 
 // faultsOf gives what the data's own rules found.

@@ -105,10 +105,9 @@ func (s situation) faults() *Refusal {
 // granted or revoked.
 func (d *decision) events() []Event {
 	by := d.cmd.by()
-	reason, _ := reasonOf(d.cmd)
 	first := Event{
 		Name: d.cmd.Event(), Entity: EntityOf(d.cmd.Event()), At: by.At, Actor: by.Actor.Person,
-		State: d.change.Request.State, Habilitation: d.about, Reason: reason,
+		State: d.change.Request.State, Habilitation: d.about, Reason: reasonOf(d.cmd),
 	}
 	if d.cmd.Event() == EventArchive && by.Actor.System {
 		first.Name, first.Entity = EventSystemArchive, EntityOf(EventSystemArchive)

@@ -1,6 +1,7 @@
 package habilitation_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -143,8 +144,8 @@ func TestACommandIsRefused(t *testing.T) {
 func TestAnIllegalTransitionNamesStateAndEvent(t *testing.T) {
 	w := newWorld(t, single, answers()).follow(submit)
 	err := w.try(w.step(submit), single)
-	refusal, ok := err.(*hab.Refusal)
-	if !ok || refusal.State != hab.Submitted || refusal.Event != submit {
+	var refusal *hab.Refusal
+	if !errors.As(err, &refusal) || refusal.State != hab.Submitted || refusal.Event != submit {
 		t.Fatalf("got %#v", err)
 	}
 	want := "L’événement « submit » n’est pas possible sur une demande dans l’état « submitted » (en cours d’instruction)."

@@ -93,3 +93,13 @@ func TestATransferIsToldToBothAndCancelsPendingHandovers(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestARevocationDuringAnUpdateIsToldAsARevocation(t *testing.T) {
+	d := facts["api_scolarite"]
+	w := newWorld(t, d, answers()).follow(submit, approve, reopen)
+	w.do(hab.Revoke{By: w.by(instructor), Habilitation: w.request.Habilitations[0].ID, Reason: "Usage détourné."}, d)
+	want := []hab.SendMail{{Mail: hab.MailRevoked, To: hab.ToApplicant, Habilitation: w.request.Habilitations[0].ID}}
+	if diff := cmp.Diff(want, only[hab.SendMail](w.change)); diff != "" {
+		t.Error(diff)
+	}
+}

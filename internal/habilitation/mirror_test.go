@@ -389,6 +389,34 @@ func TestAnArchiveRevokesNothingByItself(t *testing.T) {
 	}
 }
 
+func TestARequestFirstSeenArchivedOpensNothing(t *testing.T) {
+	archived := told("api_entreprise", "submit", "approve")[2]
+	archived.event, archived.request.State = "archive", hab.Archived
+	m := newMirror()
+	m.receive(archived)
+	if len(only[hab.IssueCredentials](m.change)) != 0 {
+		t.Errorf("got %+v", m.change.Consequences)
+	}
+}
+
+// A linked habilitation is tied to the one that names it, whatever its place.
+func TestALinkedHabilitationFindsItsParent(t *testing.T) {
+	approved := told("api_particulier", "submit", "approve", "reopen", "update", "submit", "approve")[6]
+	m := newMirror()
+	m.receive(approved)
+	h := m.current.Habilitations
+	if len(h) != 3 || h[1].Definition != "france_connect" || h[1].ParentID != h[0].ID || h[2].ParentID != 0 {
+		t.Errorf("got %+v", h)
+	}
+	later := deepCopy(approved.request)
+	later.Habilitations[1].CreatedAt = approved.firedAt.Add(time.Hour) // the list now ends with the linked one
+	m = newMirror()
+	m.receive(body{event: "approve", firedAt: approved.firedAt, request: later})
+	if h := m.current.Habilitations; h[2].Definition != "france_connect" || h[2].ParentID != h[0].ID {
+		t.Errorf("got %+v", h)
+	}
+}
+
 // fired_at is cut to the second, the moment of a read is not.
 func TestAReadDoesNotMakeTheEventsOfItsSecondLate(t *testing.T) {
 	bodies, m := told("api_entreprise", "submit", "approve"), newMirror()

@@ -142,7 +142,7 @@ func (s situation) holds(p Permission) *Refusal {
 			return refusal
 		}
 	}
-	if reason, _ := reasonOf(s.cmd); p.Reason && blankText(reason) {
+	if p.Reason && blankText(reasonOf(s.cmd)) {
 		return s.refuse(RefusedReasonMissing, "/reason", "Un motif est obligatoire.")
 	}
 	return nil
