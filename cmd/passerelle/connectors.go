@@ -127,6 +127,6 @@ func openMailer(m config.Mail) (connectors.Mailer, error) {
 	}
 	return mail.Config{
 		Host: m.SMTP.Host, Port: m.SMTP.Port, TLS: string(m.SMTP.TLS), Username: m.SMTP.Username, Password: m.SMTP.Password,
-		From: m.From, Timeout: m.Timeout,
+		From: m.From, Domain: m.Domain, Timeout: m.Timeout,
 	}.Open()
 }

@@ -44,9 +44,14 @@ type usageError struct{ text string }
 func (e *usageError) Error() string { return e.text }
 
 func main() {
+	os.Exit(program(environment{vars: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}))
+}
+
+// program runs until its command ends, or is asked to stop by Ctrl-C or SIGTERM.
+func program(env environment) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, environment{vars: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}, os.Args[1:]))
+	return run(ctx, env, os.Args[1:])
 }
 
 func run(ctx context.Context, env environment, args []string) int {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,7 +17,13 @@ const asHub = "PASSERELLE_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asHub) != "" {
-		os.Exit(run(context.Background(), environment{stdout: os.Stdout, stderr: os.Stderr}, os.Args[1:]))
+		os.Exit(program(environment{stdout: os.Stdout, stderr: os.Stderr}))
+	}
+	flag.Parse()
+	// The tests that kill the hub mostly wait for River to find out: side by side
+	// they take as long as one.
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
 	}
 	os.Exit(m.Run())
 }

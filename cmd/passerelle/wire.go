@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -286,7 +287,7 @@ func readBounce(message []byte) (messageID string, final bool, detail string, er
 	if err != nil {
 		return "", false, "", err
 	}
-	return b.MessageID, b.Permanent(), b.Detail(), nil
+	return b.MessageID, b.Permanent, strings.TrimSpace(b.Status + " " + b.Diagnostic), nil
 }
 
 // ready says what keeps the hub from working.
