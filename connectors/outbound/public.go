@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ type PublicSettings struct {
 	Proxy        connectors.Secret // http(s)://[user:password@]host:port
 	ProxyGuarded bool              // the proxy itself refuses private addresses
 	CAFile       string            // PEM roots added to the system's
+	Roots        *x509.CertPool    // instead of the system's and CAFile
 	Timeouts     Timeouts          // defaults: connect 3 s, TLS 5 s, first byte 8 s, total 10 s
 	MaxBody      int64             // bytes of an answer; 0: DefaultMaxBody
 }
@@ -38,6 +40,9 @@ func Public(s PublicSettings, log zerolog.Logger) (*Client, error) {
 	}
 	guard, guardErr := newGuard(s.Allow, ports)
 	tlsConfig, tlsErr := TLS{CAFile: s.CAFile}.config()
+	if s.Roots != nil {
+		tlsConfig.RootCAs = s.Roots
+	}
 	proxy, proxyErr := parseProxy(s.Proxy)
 	if err := errors.Join(guardErr, tlsErr, proxyErr); err != nil {
 		return nil, fmt.Errorf("outbound: public: %w", err)
