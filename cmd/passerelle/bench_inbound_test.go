@@ -73,9 +73,6 @@ func benchApprovals(t *testing.T, scale float64) {
 	}
 	start := time.Now()
 	for _, id := range ids {
-		if _, err := w.datapass.Submit(t.Context(), id); err != nil {
-			t.Fatal(err)
-		}
 		if _, err := w.datapass.Approve(t.Context(), id, datapasstest.Approval{}); err != nil {
 			t.Fatal(err)
 		}
@@ -155,9 +152,6 @@ func inventedBodies(t *testing.T, w *world, n int) []signedBody {
 		t.Fatal(err)
 	}
 	benchSerial++
-	if _, err := w.datapass.Submit(t.Context(), ids[0]); err != nil {
-		t.Fatal(err)
-	}
 	deliveries, err := w.datapass.Approve(t.Context(), ids[0], datapasstest.Approval{})
 	if err != nil || len(deliveries) == 0 {
 		t.Fatalf("no approval to copy: %v", err)
