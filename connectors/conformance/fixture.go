@@ -1,0 +1,94 @@
+package conformance
+
+import (
+	"testing"
+	"time"
+
+	"github.com/passerelle-hub/passerelle/connectors"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+)
+
+// Fixture is one manager with its partner, new for each test. Its connector must
+// be opened without quick retries (outbound.Settings.Retries 0) and with a breaker
+// that stays closed, so that each fault is seen.
+type Fixture struct {
+	Manager connectors.KeyManager
+	// Declared are the capabilities that the manager must declare.
+	Declared connectors.Capabilities
+	// Owner is this hub's name, as given to the connector.
+	Owner string
+	// Ledger is what the connector was lent, searched for clear secrets; nil when
+	// it was lent none.
+	Ledger *Memory
+
+	// Now is the hub's clock, which the partner shares. Advance moves both; nil
+	// where they cannot be moved (a real peer).
+	Now     func() time.Time
+	Advance func(time.Duration)
+
+	// Definition and Scopes are mapped by the connector's settings: two scopes, of
+	// which no right of one is covered by the other.
+	Definition string
+	Scopes     [2]string
+	// Native gives the rights, in the manager's words and sorted, that scopes map to.
+	Native func(scopes ...string) []string
+	// Rights gives those that the manager holds for a subject and its live
+	// credentials, read without the connector.
+	Rights func(subjectID string, live []connectors.Handle) []string
+
+	// Subjects counts the manager's objects for a subject's reference; nil where
+	// it has none.
+	Subjects func(ref string) int
+	// Live counts the live credentials of a subject's reference.
+	Live func(ref string) int
+	// OneObject: all secrets of a subject live in one object, so that Live is 1
+	// during a rotation's grace too.
+	OneObject bool
+	// OneOld: a second rotation drops what the first one left in its grace.
+	OneOld bool
+	// NoEmptyGrants: the manager cannot hold an empty set, which is Rejected.
+	NoEmptyGrants bool
+
+	// Passes tells whether the gateway, or the token endpoint, takes the secret now.
+	Passes func(h connectors.Handle, secret connectors.Secret) bool
+
+	// Partner is the simulator, or what stands before a real peer; nil for a
+	// manager without one. Admin picks the calls of its administration side.
+	Partner *partnertest.Server
+	Admin   partnertest.Route
+	// Sick keeps the partner from writing, while it still answers 200 where a
+	// status alone would say that all is well; nil where it has no such state.
+	Sick func()
+	// Refuse makes the partner refuse the connector's credential; nil where it asks for none.
+	Refuse func()
+	// Misconfigured is the same connector whose settings name something that the
+	// partner does not have; nil where settings name nothing there.
+	Misconfigured connectors.KeyManager
+}
+
+// Run proves the contract. open makes a new fixture and has it closed by t.Cleanup.
+func Run(t *testing.T, open func(*testing.T) *Fixture) {
+	t.Helper()
+	suite := func(name string, tests []test) {
+		t.Run(name, func(t *testing.T) {
+			for _, tt := range tests {
+				t.Run(tt.name, func(t *testing.T) { tt.run(newBench(t, open)) })
+			}
+		})
+	}
+	suite("declaration", declarationTests)
+	suite("subject", subjectTests)
+	suite("grants", grantTests)
+	suite("issue", issueTests)
+	suite("rotation", rotationTests)
+	suite("expiry", expiryTests)
+	suite("revocation", revocationTests)
+	suite("reading", readingTests)
+	suite("partner", partnerTests)
+	t.Run("faults", func(t *testing.T) { runFaults(t, open) })
+}
+
+type test struct {
+	name string
+	run  func(*bench)
+}
