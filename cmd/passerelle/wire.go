@@ -256,6 +256,10 @@ func (h *hub) openRoutes() error {
 	if err != nil {
 		return err
 	}
+	callers, err := h.openCallers()
+	if err != nil {
+		return err
+	}
 	duration := httpapi.NewDuration()
 	h.metrics.MustRegister(duration)
 	h.routes = httpapi.Routes{
@@ -266,7 +270,7 @@ func (h *hub) openRoutes() error {
 			Registry: h.registry, Secret: h.config.Mail.BounceSecret, Read: readBounce, MaxBody: int64(h.config.HTTP.MaxBody),
 		},
 		Token: &tokenapi.Handler{
-			Registry: h.registry, Tokens: h.tokenReader(), Clients: h.store, Env: h.tokenEnv(), MaxAge: h.config.Introspection.MaxAge,
+			Registry: h.registry, Tokens: h.tokenReader(), Callers: callers, Definitions: h.catalogue.Definitions, MaxAge: h.config.Introspection.MaxAge,
 			KeySet: func(ctx context.Context) (jose.JWKS, error) { return jose.Publish(ctx, h.keys) },
 		},
 		Handover: pages, PerAddress: h.config.RateLimits.PerAddress,
