@@ -263,14 +263,6 @@ func (b *bench) lookup(h connectors.Handle) (connectors.Found, error) {
 	return found, b.watch(err, found.Handle)
 }
 
-// movable skips what needs clocks that can be moved.
-func (b *bench) movable() {
-	b.t.Helper()
-	if b.Advance == nil {
-		b.t.Skip("the clocks of this peer cannot be moved")
-	}
-}
-
 // settle waits until the gateway knows what was changed.
 func (b *bench) settle() {
 	if b.Advance != nil {

@@ -7,8 +7,7 @@ import (
 )
 
 var expiryTests = []test{
-	{"an end ahead is honoured, or rejected and not ignored", func(b *bench) {
-		b.movable()
+	{"an end ahead is honoured, or rejected and not ignored", []need{movableClocks}, func(b *bench) {
 		issued := b.issued()
 		end := b.Now().Add(grace)
 		err := b.expire(issued.Handle, end)
@@ -26,11 +25,7 @@ var expiryTests = []test{
 		b.until(end)
 		b.dead(issued)
 	}},
-	{"an end is shortened", func(b *bench) {
-		b.movable()
-		if !b.can.NativeExpiry {
-			b.t.Skip("the manager enforces no end")
-		}
+	{"an end is shortened", []need{movableClocks, nativeExpiry}, func(b *bench) {
 		issued := b.issued()
 		b.must(b.expire(issued.Handle, b.Now().Add(2*grace)))
 		end := b.Now().Add(grace)
@@ -40,11 +35,7 @@ var expiryTests = []test{
 		b.until(end)
 		b.dead(issued)
 	}},
-	{"a later end is honoured, or rejected and the earlier one holds", func(b *bench) {
-		b.movable()
-		if !b.can.NativeExpiry {
-			b.t.Skip("the manager enforces no end")
-		}
+	{"a later end is honoured, or rejected and the earlier one holds", []need{movableClocks, nativeExpiry}, func(b *bench) {
 		issued := b.issued()
 		early, late := b.Now().Add(grace), b.Now().Add(2*grace)
 		b.must(b.expire(issued.Handle, early))
@@ -62,7 +53,7 @@ var expiryTests = []test{
 		b.until(late)
 		b.dead(issued)
 	}},
-	{"an end in the past is now, or rejected and not ignored", func(b *bench) {
+	{"an end in the past is now, or rejected and not ignored", nil, func(b *bench) {
 		issued := b.issued()
 		if err := b.expire(issued.Handle, b.Now().Add(-time.Hour)); err != nil {
 			b.wantClass(err, connectors.Rejected)
@@ -73,13 +64,13 @@ var expiryTests = []test{
 		b.dead(issued)
 		b.live(0)
 	}},
-	{"no end is no order", func(b *bench) {
+	{"no end is no order", nil, func(b *bench) {
 		issued := b.issued()
 		b.wantClass(b.expire(issued.Handle, time.Time{}), connectors.Rejected)
 		b.settle()
 		b.alive(issued)
 	}},
-	{"what is not there cannot get an end", func(b *bench) {
+	{"what is not there cannot get an end", nil, func(b *bench) {
 		b.prepare()
 		for _, at := range []time.Duration{time.Hour, -time.Hour} {
 			b.wantClass(b.expire(b.unissued(), b.Now().Add(at)), connectors.NotFound, connectors.Rejected)
@@ -94,20 +85,20 @@ func (b *bench) unissued() connectors.Handle {
 }
 
 var revocationTests = []test{
-	{"a revoked key is refused within the bound, and only then proved dead", func(b *bench) {
+	{"a revoked key is refused within the bound, and only then proved dead", nil, func(b *bench) {
 		issued := b.issued()
 		b.alive(issued)
 		b.must(b.revoke(issued.Handle))
 		b.dead(issued)
 		b.live(0)
 	}},
-	{"a revocation twice succeeds", func(b *bench) {
+	{"a revocation twice succeeds", nil, func(b *bench) {
 		issued := b.issued()
 		b.must(b.revoke(issued.Handle))
 		b.must(b.revoke(issued.Handle))
 		b.dead(issued)
 	}},
-	{"what was never issued is revoked and proved dead", func(b *bench) {
+	{"what was never issued is revoked and proved dead", nil, func(b *bench) {
 		b.prepare()
 		h := b.unissued()
 		b.must(b.revoke(h))
@@ -115,14 +106,14 @@ var revocationTests = []test{
 			b.t.Errorf("%s, %v", live, err)
 		}
 	}},
-	{"what has no subject yet is revoked and proved dead", func(b *bench) {
+	{"what has no subject yet is revoked and proved dead", nil, func(b *bench) {
 		h := connectors.Handle{Ref: b.subject.Ref + "-c1"}
 		b.must(b.revoke(h))
 		if live, err := b.verify(h); err != nil || live != connectors.Dead {
 			b.t.Errorf("%s, %v", live, err)
 		}
 	}},
-	{"a key whose handle was lost is revoked by its reference", func(b *bench) {
+	{"a key whose handle was lost is revoked by its reference", nil, func(b *bench) {
 		issued := b.issued()
 		h := connectors.Handle{Ref: issued.Handle.Ref, Subject: issued.Handle.Subject}
 		if live, err := b.verify(h); err == nil && live == connectors.Dead {
@@ -133,7 +124,7 @@ var revocationTests = []test{
 		b.refused(issued)
 		b.live(0)
 	}},
-	{"another subject's key stays", func(b *bench) {
+	{"another subject's key stays", nil, func(b *bench) {
 		first := b.issued()
 		b.subject, b.subjectID, b.refs = b.newSubject(), "", 0
 		second := b.issued()
@@ -141,7 +132,7 @@ var revocationTests = []test{
 		b.dead(first)
 		b.alive(second)
 	}},
-	{"after a revocation a new key is issued under a new reference", func(b *bench) {
+	{"after a revocation a new key is issued under a new reference", nil, func(b *bench) {
 		first := b.issued()
 		b.must(b.revoke(first.Handle))
 		b.prepare()
@@ -150,7 +141,7 @@ var revocationTests = []test{
 		b.alive(second)
 		b.live(1)
 	}},
-	{"a handle without reference is rejected", func(b *bench) {
+	{"a handle without reference is rejected", nil, func(b *bench) {
 		b.wantClass(b.revoke(connectors.Handle{}), connectors.Rejected)
 		if live, err := b.verify(connectors.Handle{}); err == nil && live == connectors.Dead {
 			b.t.Error("nothing at all is dead")

@@ -57,7 +57,7 @@ func html(code int) func(partnertest.Route) partnertest.Fault {
 // must hold once it has succeeded.
 type operation struct {
 	name  string
-	needs func(connectors.Capabilities) bool // nil: nothing
+	needs []need
 	begin func(*attempt)
 	run   func(*attempt) error
 	holds func(*attempt)
@@ -128,7 +128,7 @@ var operations = []operation{
 		a.alive(a.rotated.Issued)
 		a.live(1)
 	}},
-	{"expiry", func(can connectors.Capabilities) bool { return can.NativeExpiry }, func(a *attempt) {
+	{"expiry", []need{nativeExpiry}, func(a *attempt) {
 		begun(a)
 		a.end = a.Now().Add(grace)
 	}, func(a *attempt) error { return a.expire(a.first.Handle, a.end) }, func(a *attempt) {
@@ -165,7 +165,7 @@ var operations = []operation{
 		}
 		return err
 	}, func(*attempt) {}},
-	{"list", func(can connectors.Capabilities) bool { return can.List }, begun, func(a *attempt) error {
+	{"list", []need{lists}, begun, func(a *attempt) error {
 		lister := a.Manager.(connectors.Lister)
 		for cursor := ""; ; {
 			page, next, err := lister.List(a.ctx, cursor)
@@ -196,14 +196,10 @@ func rotateOnce(a *attempt) (err error) {
 const maxCalls = 40
 
 // runFaults strikes each call of each operation with each misfortune.
-func runFaults(t *testing.T, open func(*testing.T) *Fixture) {
+func runFaults(t *testing.T, open func(*testing.T) *Fixture, sample *Fixture) {
 	t.Helper()
-	f := open(t)
-	if f.Partner == nil {
-		t.Skip("the manager has no partner")
-	}
 	for _, op := range operations {
-		if op.needs != nil && !op.needs(f.Declared) {
+		if slices.ContainsFunc(op.needs, func(has need) bool { return !has(sample) }) {
 			continue
 		}
 		t.Run(op.name, func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 )
 
 var issueTests = []test{
-	{"an issued secret passes at the gateway, an altered one does not", func(b *bench) {
+	{"an issued secret passes at the gateway, an altered one does not", nil, func(b *bench) {
 		issued := b.issued()
 		b.live(1)
 		b.alive(issued)
@@ -20,7 +20,7 @@ var issueTests = []test{
 			}
 		}
 	}},
-	{"the same request twice is one key, adopted", func(b *bench) {
+	{"the same request twice is one key, adopted", nil, func(b *bench) {
 		b.prepare()
 		r := b.request()
 		first, err := b.issue(r)
@@ -40,10 +40,7 @@ var issueTests = []test{
 		b.live(1)
 		b.alive(second)
 	}},
-	{"a repeat does not undo what was done since", func(b *bench) {
-		if !b.can.NativeExpiry {
-			b.t.Skip("the manager enforces no end")
-		}
+	{"a repeat does not undo what was done since", []need{nativeExpiry}, func(b *bench) {
 		b.prepare()
 		r := b.request()
 		first, err := b.issue(r)
@@ -57,10 +54,7 @@ var issueTests = []test{
 		}
 		b.endsAt(first.Handle, end)
 	}},
-	{"a reference that holds another value is a conflict", func(b *bench) {
-		if !b.can.CallerSecret {
-			b.t.Skip("the manager makes the values")
-		}
+	{"a reference that holds another value is a conflict", []need{callerSecret}, func(b *bench) {
 		b.prepare()
 		r := b.request()
 		first, err := b.issue(r)
@@ -80,7 +74,7 @@ var issueTests = []test{
 		}
 		b.live(1)
 	}},
-	{"without what it needs nothing is issued", func(b *bench) {
+	{"without what it needs nothing is issued", nil, func(b *bench) {
 		b.prepare()
 		bare, ownerless := b.request(), b.request()
 		bare.Ref, ownerless.Subject.Owner = "", ""
@@ -96,7 +90,7 @@ var issueTests = []test{
 		}
 		b.live(0)
 	}},
-	{"two keys of one subject live side by side, or the second is rejected", func(b *bench) {
+	{"two keys of one subject live side by side, or the second is rejected", nil, func(b *bench) {
 		first := b.issued()
 		second, err := b.issue(b.request())
 		b.settle()
@@ -110,8 +104,7 @@ var issueTests = []test{
 		}
 		b.alive(first)
 	}},
-	{"the manager enforces the end, or says that it does not", func(b *bench) {
-		b.movable()
+	{"the manager enforces the end, or says that it does not", []need{movableClocks}, func(b *bench) {
 		b.prepare()
 		r := b.request()
 		r.ExpiresAt = b.Now().Add(72 * time.Hour)
@@ -133,10 +126,7 @@ var issueTests = []test{
 		b.until(r.ExpiresAt)
 		b.dead(issued)
 	}},
-	{"an end that has passed is rejected", func(b *bench) {
-		if !b.can.NativeExpiry {
-			b.t.Skip("the manager enforces no end")
-		}
+	{"an end that has passed is rejected", []need{nativeExpiry}, func(b *bench) {
 		b.prepare()
 		r := b.request()
 		r.ExpiresAt = b.Now().Add(-time.Hour)

@@ -35,7 +35,7 @@ func (b *bench) checkTruth(r connectors.RotateRequest, got connectors.Rotation) 
 }
 
 var rotationTests = []test{
-	{"the old key lives exactly as long as the answer says", func(b *bench) {
+	{"the old key lives exactly as long as the answer says", nil, func(b *bench) {
 		first := b.issued()
 		got, err := b.rotate(b.rotation(first, grace))
 		b.must(err)
@@ -58,7 +58,7 @@ var rotationTests = []test{
 		b.graceEnds(first, got)
 		b.alive(got.Issued)
 	}},
-	{"without grace the old key is dead", func(b *bench) {
+	{"without grace the old key is dead", nil, func(b *bench) {
 		first := b.issued()
 		got, err := b.rotate(b.rotation(first, 0))
 		b.must(err)
@@ -69,7 +69,7 @@ var rotationTests = []test{
 		b.alive(got.Issued)
 		b.live(1)
 	}},
-	{"a repeat is the same rotation, and never lengthens the grace", func(b *bench) {
+	{"a repeat is the same rotation, and never lengthens the grace", nil, func(b *bench) {
 		first := b.issued()
 		r := b.rotation(first, grace)
 		got, err := b.rotate(r)
@@ -90,15 +90,11 @@ var rotationTests = []test{
 		b.live(b.both(again))
 		b.graceEnds(first, again)
 	}},
-	{"a repeat after the grace finds the old key dead", func(b *bench) {
-		b.movable()
+	{"a repeat after the grace finds the old key dead", []need{movableClocks, someGrace}, func(b *bench) {
 		first := b.issued()
 		r := b.rotation(first, grace)
 		got, err := b.rotate(r)
 		b.must(err)
-		if got.Overlap == connectors.OverlapNone {
-			b.t.Skip("the manager has no grace")
-		}
 		b.until(got.OldUntil.Add(time.Minute))
 		again, err := b.rotate(r)
 		b.must(err)
@@ -108,10 +104,7 @@ var rotationTests = []test{
 		b.dead(first)
 		b.alive(again.Issued)
 	}},
-	{"a grace never outlives the old key's own end", func(b *bench) {
-		if !b.can.NativeExpiry || b.can.Grace != connectors.GraceAny {
-			b.t.Skip("the manager enforces no end, or no grace")
-		}
+	{"a grace never outlives the old key's own end", []need{nativeExpiry, anyGrace}, func(b *bench) {
 		first := b.issued()
 		end := b.Now().Add(grace / 2)
 		b.must(b.expire(first.Handle, end))
@@ -122,10 +115,7 @@ var rotationTests = []test{
 		}
 		b.endsAt(first.Handle, end)
 	}},
-	{"a rotation with a shorter grace shortens", func(b *bench) {
-		if b.can.Grace != connectors.GraceAny {
-			b.t.Skip("the manager has no grace of any length")
-		}
+	{"a rotation with a shorter grace shortens", []need{anyGrace}, func(b *bench) {
 		first := b.issued()
 		if b.can.NativeExpiry {
 			b.must(b.expire(first.Handle, b.Now().Add(30*grace)))
@@ -138,7 +128,7 @@ var rotationTests = []test{
 		b.settle()
 		b.graceEnds(first, got)
 	}},
-	{"two rotations in a row keep what each of them said", func(b *bench) {
+	{"two rotations in a row keep what each of them said", nil, func(b *bench) {
 		first := b.issued()
 		one, err := b.rotate(b.rotation(first, grace))
 		b.must(err)
@@ -161,14 +151,13 @@ var rotationTests = []test{
 			b.dead(first)
 		} else {
 			b.alive(first)
-			b.movable()
 			b.graceEnds(first, one)
 		}
 		b.alive(two.Issued)
 		b.graceEnds(one.Issued, two)
 		b.alive(two.Issued)
 	}},
-	{"a revocation during the grace ends the old key alone", func(b *bench) {
+	{"a revocation during the grace ends the old key alone", nil, func(b *bench) {
 		first := b.issued()
 		got, err := b.rotate(b.rotation(first, grace))
 		b.must(err)
@@ -179,7 +168,7 @@ var rotationTests = []test{
 		b.must(b.revoke(first.Handle))
 		b.alive(got.Issued)
 	}},
-	{"a revocation of the new key ends it", func(b *bench) {
+	{"a revocation of the new key ends it", nil, func(b *bench) {
 		first := b.issued()
 		got, err := b.rotate(b.rotation(first, grace))
 		b.must(err)
@@ -190,10 +179,7 @@ var rotationTests = []test{
 		b.dead(first)
 		b.live(0)
 	}},
-	{"an old key that is gone already leaves the new one alone", func(b *bench) {
-		if !b.can.MultiSecret || b.OneObject {
-			b.t.Skip("the subject goes with its only key")
-		}
+	{"an old key that is gone already leaves the new one alone", []need{separateKeys}, func(b *bench) {
 		first := b.issued()
 		b.must(b.revoke(first.Handle))
 		got, err := b.rotate(b.rotation(first, grace))
@@ -205,7 +191,7 @@ var rotationTests = []test{
 		b.alive(got.Issued)
 		b.live(1)
 	}},
-	{"a rotation into the same reference, or with a negative grace, is rejected", func(b *bench) {
+	{"a rotation into the same reference, or with a negative grace, is rejected", nil, func(b *bench) {
 		first := b.issued()
 		same, negative := b.rotation(first, grace), b.rotation(first, -time.Second)
 		same.Ref = first.Handle.Ref

@@ -9,12 +9,12 @@ import (
 )
 
 var declarationTests = []test{
-	{"the capabilities are those declared", func(b *bench) {
+	{"the capabilities are those declared", nil, func(b *bench) {
 		if diff := cmp.Diff(b.Declared, b.can); diff != "" {
 			b.t.Error(diff)
 		}
 	}},
-	{"the capabilities are those of the interfaces", func(b *bench) {
+	{"the capabilities are those of the interfaces", nil, func(b *bench) {
 		if _, lists := b.Manager.(connectors.Lister); lists != b.can.List {
 			b.t.Errorf("List declared %t, implemented %t", b.can.List, lists)
 		}
@@ -25,7 +25,7 @@ var declarationTests = []test{
 }
 
 var subjectTests = []test{
-	{"the same reference twice is the same subject", func(b *bench) {
+	{"the same reference twice is the same subject", nil, func(b *bench) {
 		first, err := b.ensure(b.subject)
 		b.must(err)
 		second, err := b.ensure(b.subject)
@@ -35,7 +35,7 @@ var subjectTests = []test{
 		}
 		b.oneSubject()
 	}},
-	{"a subject whose name and labels changed keeps its id", func(b *bench) {
+	{"a subject whose name and labels changed keeps its id", nil, func(b *bench) {
 		first, err := b.ensure(b.subject)
 		b.must(err)
 		changed := b.subject
@@ -47,7 +47,7 @@ var subjectTests = []test{
 		}
 		b.oneSubject()
 	}},
-	{"two references are two subjects", func(b *bench) {
+	{"two references are two subjects", nil, func(b *bench) {
 		first, err := b.ensure(b.subject)
 		b.must(err)
 		second, err := b.ensure(b.newSubject())
@@ -56,7 +56,7 @@ var subjectTests = []test{
 			b.t.Errorf("%s twice", first)
 		}
 	}},
-	{"concurrent calls make one subject", func(b *bench) {
+	{"concurrent calls make one subject", nil, func(b *bench) {
 		const callers = 8
 		ids, errs := make([]string, callers), make([]error, callers)
 		var group sync.WaitGroup
@@ -82,7 +82,7 @@ var subjectTests = []test{
 		}
 		b.oneSubject()
 	}},
-	{"another owner's subject is a conflict and stays as it is", func(b *bench) {
+	{"another owner's subject is a conflict and stays as it is", nil, func(b *bench) {
 		stranger := b.subject
 		stranger.Owner, stranger.Name = "passerelle-elsewhere", "Another hub's"
 		id, err := b.ensure(stranger)
@@ -94,7 +94,7 @@ var subjectTests = []test{
 			b.t.Errorf("the stranger's subject was %s, and is %s, %v", id, again, err)
 		}
 	}},
-	{"a subject without reference or owner is rejected", func(b *bench) {
+	{"a subject without reference or owner is rejected", nil, func(b *bench) {
 		nameless, ownerless := b.subject, b.subject
 		nameless.Ref, ownerless.Owner = "", ""
 		for _, s := range []connectors.Subject{nameless, ownerless} {
@@ -115,14 +115,35 @@ func (b *bench) oneSubject() {
 }
 
 var grantTests = []test{
-	{"rights are added and removed until they are the set", func(b *bench) {
+	{"rights are added and removed until they are the set", nil, func(b *bench) {
 		live := b.holder()
-		for _, scopes := range [][]string{b.Scopes[:1], b.Scopes[:], b.Scopes[1:], b.Scopes[:1]} {
-			b.must(b.setGrants(live, scopes...))
+		b.must(b.setGrants(live, b.Scopes[0]))
+		b.holds(live, b.Scopes[0])
+		for _, scopes := range [][]string{b.Scopes[:], b.Scopes[1:]} {
+			err := b.setGrants(live, scopes...)
+			if b.FinalEnds {
+				b.wantClass(err, connectors.Rejected)
+				b.holds(live, b.Scopes[0])
+				continue
+			}
+			b.must(err)
 			b.holds(live, scopes...)
 		}
 	}},
-	{"an empty set takes every scope away", func(b *bench) {
+	{"a right is added to a live key", nil, func(b *bench) {
+		id, err := b.ensure(b.subject)
+		b.must(err)
+		b.subjectID = id
+		r := b.request()
+		r.Grants = b.grants(b.Scopes[0])
+		b.must(b.setGrants(nil, b.Scopes[0]))
+		issued, err := b.issue(r)
+		b.must(err)
+		b.holds([]connectors.Handle{issued.Handle}, b.Scopes[0])
+		b.must(b.setGrants([]connectors.Handle{issued.Handle}, b.Scopes[:]...))
+		b.holds([]connectors.Handle{issued.Handle}, b.Scopes[:]...)
+	}},
+	{"an empty set takes every scope away", nil, func(b *bench) {
 		live := b.holder()
 		err := b.setGrants(live)
 		if b.NoEmptyGrants {
@@ -133,7 +154,7 @@ var grantTests = []test{
 		b.must(err)
 		b.holds(live)
 	}},
-	{"the same set twice writes once", func(b *bench) {
+	{"the same set twice writes once", nil, func(b *bench) {
 		live := b.holder()
 		b.must(b.setGrants(live, b.Scopes[:1]...))
 		before := b.writes()
@@ -143,18 +164,18 @@ var grantTests = []test{
 		}
 		b.holds(live, b.Scopes[:1]...)
 	}},
-	{"a scope without a mapping is rejected and nothing changes", func(b *bench) {
+	{"a scope without a mapping is rejected and nothing changes", nil, func(b *bench) {
 		live := b.holder()
 		b.wantClass(b.setGrants(live, b.Scopes[0], "unmapped_scope"), connectors.Rejected)
 		b.holds(live, b.Scopes[:]...)
 	}},
-	{"a definition without a mapping is rejected and nothing changes", func(b *bench) {
+	{"a definition without a mapping is rejected and nothing changes", nil, func(b *bench) {
 		live := b.holder()
 		err := b.watch(b.Manager.EnsureGrants(b.ctx, b.subjectID, live, connectors.Grants{Definition: "unmapped"}))
 		b.wantClass(err, connectors.Rejected)
 		b.holds(live, b.Scopes[:]...)
 	}},
-	{"a key with a scope without a mapping is not issued", func(b *bench) {
+	{"a key with a scope without a mapping is not issued", nil, func(b *bench) {
 		b.prepare()
 		r := b.request()
 		r.Grants.Scopes = append(r.Grants.Scopes, "unmapped_scope")
@@ -162,17 +183,14 @@ var grantTests = []test{
 		b.wantClass(err, connectors.Rejected)
 		b.live(0)
 	}},
-	{"without a live key rights are only checked, or held ready", func(b *bench) {
+	{"without a live key rights are only checked, or held ready", nil, func(b *bench) {
 		b.prepare()
 		b.wantClass(b.setGrants(nil, "unmapped_scope"), connectors.Rejected)
 		b.must(b.setGrants(nil, b.Scopes[0]))
 		b.live(0)
 	}},
-	{"what an approval would do is told without doing it", func(b *bench) {
-		planner, ok := b.Manager.(connectors.Planner)
-		if !ok {
-			b.t.Skip("no planner")
-		}
+	{"what an approval would do is told without doing it", []need{plans}, func(b *bench) {
+		planner := b.Manager.(connectors.Planner)
 		steps, err := planner.Plan(b.grants(b.Scopes[:]...))
 		if b.watch(err) != nil || len(steps) == 0 {
 			b.t.Errorf("%v, %v", steps, err)
