@@ -48,6 +48,7 @@ func check(c *Config, r *report) {
 	ck.log()
 	ck.jobs()
 	ck.sources()
+	ck.issuers()
 	ck.definitions()
 	ck.connectors()
 	ck.provisioning()

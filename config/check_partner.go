@@ -71,6 +71,22 @@ func (ck checker) datapassAPI(key string, s Source) {
 	}
 }
 
+func (ck checker) issuers() {
+	names := ck.unique()
+	tokens := ck.unique()
+	for i, s := range ck.c.Auth.Issuers {
+		key := index("auth.issuers", i)
+		ck.name(key+".name", s.Name)
+		names(key+".name", s.Name)
+		ck.url(key+".issuer", s.Issuer)
+		tokens(key+".issuer", s.Issuer)
+		ck.url(key+".jwks", s.JWKS)
+		if s.Audience == "" {
+			ck.at(key+".audience", "missing: tokens made for others would pass")
+		}
+	}
+}
+
 func (ck checker) definitions() {
 	ck.exists("definitions.dir", ck.c.Definitions.Dir, true)
 }

@@ -105,6 +105,12 @@ func TestPartnerFaults(t *testing.T) {
 		{"catching up without an API", source + ", catch_up_every: 5m}]}", nil, "passerelle.yml:1: datapass.sources[0].catch_up_every: demands datapass.sources[0].api.url"},
 		{"catching up without a pause", source + ", catch_up_every: 1ms, api: {url: 'https://a.fr', client_id: b, client_secret: c}}]}", nil, "passerelle.yml:1: datapass.sources[0].catch_up_every: 1ms is out of range: from 1s to 168h"},
 
+		{"an issuer of people's tokens without a name", "auth: {issuers: [{issuer: 'https://a.fr', audience: h, jwks: 'https://a.fr/jwks'}]}", nil, "passerelle.yml:1: auth.issuers[0].name: missing"},
+		{"an issuer without an issuer", "auth: {issuers: [{name: a, audience: h, jwks: 'https://a.fr/jwks'}]}", nil, "passerelle.yml:1: auth.issuers[0].issuer: is not an https URL"},
+		{"an issuer whose tokens are for anybody", "auth: {issuers: [{name: a, issuer: 'https://a.fr', jwks: 'https://a.fr/jwks'}]}", nil, "passerelle.yml:1: auth.issuers[0].audience: missing: tokens made for others would pass"},
+		{"an issuer whose keys come in clear", "auth: {issuers: [{name: a, issuer: 'https://a.fr', audience: h, jwks: 'http://a.fr/jwks'}]}", nil, "passerelle.yml:1: auth.issuers[0].jwks: must be https: only loopback may be http"},
+		{"an issuer twice", "auth: {issuers: [{name: a, issuer: 'https://a.fr', audience: h, jwks: 'https://a.fr/jwks'}, {name: b, issuer: 'https://a.fr', audience: h, jwks: 'https://a.fr/jwks'}]}", nil, `passerelle.yml:1: auth.issuers[1].issuer: "https://a.fr" is given twice, first at auth.issuers[0].issuer`},
+
 		{"a catalogue that is not there", "definitions: {dir: /absent}", nil, "passerelle.yml:1: definitions.dir: cannot read /absent: no such file or directory"},
 		{"a catalogue that is a file", "definitions: {dir: check_test.go}", nil, "passerelle.yml:1: definitions.dir: check_test.go is not a folder"},
 

@@ -18,6 +18,7 @@ type Config struct {
 	Log           Log            `yaml:"log" envPrefix:"LOG_"`
 	Jobs          Jobs           `yaml:"jobs" envPrefix:"JOBS_"`
 	DataPass      DataPass       `yaml:"datapass" envPrefix:"DATAPASS_"`
+	Auth          Auth           `yaml:"auth" envPrefix:"AUTH_"`
 	Definitions   Definitions    `yaml:"definitions" envPrefix:"DEFINITIONS_"`
 	Connectors    []Connector    `yaml:"connectors" envPrefix:"CONNECTORS_"`
 	Provisioning  []Provisioning `yaml:"provisioning" envPrefix:"PROVISIONING_"`
@@ -189,6 +190,21 @@ type DataPassAPI struct {
 
 // Enabled reports whether the source's API is set.
 func (a DataPassAPI) Enabled() bool { return a.URL != "" }
+
+// Auth says who vouches for the people that call the hub's API.
+type Auth struct {
+	Issuers []Issuer `yaml:"issuers" envPrefix:"ISSUERS_"`
+}
+
+// Issuer is an OpenID Connect issuer whose tokens people call with.
+type Issuer struct {
+	Name     string `yaml:"name" env:"NAME"`
+	Issuer   string `yaml:"issuer" env:"ISSUER"`     // iss of its tokens, to the letter
+	Audience string `yaml:"audience" env:"AUDIENCE"` // aud of its tokens for this hub
+	JWKS     string `yaml:"jwks" env:"JWKS"`         // address of its keys
+	// TrustEmail: it verifies every address and sends no email_verified, as ProConnect.
+	TrustEmail bool `yaml:"trust_email" env:"TRUST_EMAIL"`
+}
 
 // Definitions says where the catalogue is and fills the contacts that
 // DataPass's own files keep out of sight.

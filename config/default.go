@@ -76,7 +76,7 @@ func newElement(t reflect.Type) reflect.Value {
 	case *User:
 		e.Role = Reader
 	case *Source:
-		e.CatchUpEvery = 15 * time.Minute
+		e.CatchUpEvery = 10 * time.Minute
 	case *Provisioning:
 		e.TokenLifetime = Months(18)
 		e.ArchivePolicy = ArchiveRevoke

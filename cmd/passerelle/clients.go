@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,35 +12,33 @@ import (
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
-	"github.com/passerelle-hub/passerelle/internal/token"
 )
 
-// clients adds a machine that may call the hub, or lists them. Its secret is
-// shown once.
+// clients adds an application that may call the hub, ends one, or lists them.
+// Its secret is shown once.
 func clients(ctx context.Context, env environment, args []string) error {
 	fs, path := flags(env, "clients")
-	name := fs.String("name", "", "add a client of this name")
-	scopes := fs.String("scopes", auth.ScopeIntrospect, "its scopes, comma separated")
-	definitions := fs.String("definitions", "", "the definitions it may ask about, comma separated; * for all")
+	name := fs.String("name", "", "add an application of this name")
+	owner := fs.String("owner", "", "address of the person it belongs to: it has his developer roles")
+	scopes := fs.String("scopes", "", "its scopes, comma separated (default: with an owner "+strings.Join(auth.DefaultScopes(), ",")+", else "+auth.ScopeIntrospect+")")
+	definitions := fs.String("definitions", "", "without an owner: the definitions it may ask about, comma separated; * for all")
+	disable := fs.String("disable", "", "end the application of this id, with its tokens")
 	if err := parse(fs, args); err != nil {
 		return err
 	}
 	return withHub(ctx, env, *path, func(h *hub) error {
-		if *name == "" {
-			list, err := h.store.Clients(ctx)
-			if err != nil {
-				return err
-			}
-			for _, c := range list {
-				fmt.Fprintf(env.stdout, "%s  %s  %s  %v  %v\n", c.ID, c.Hint, c.Name, c.Scopes, c.Definitions)
-			}
-			return nil
+		ctx := registry.WithActor(ctx, "operator:"+whoami())
+		switch {
+		case *disable != "":
+			return h.disableApplication(ctx, *disable)
+		case *name == "":
+			return h.listApplications(ctx, env)
 		}
-		id, secret, err := h.addClient(ctx, *name, split(*scopes), split(*definitions))
-		if err != nil {
+		cmd := &registry.AddApplication{Name: *name, Scopes: split(*scopes), Definitions: split(*definitions)}
+		if err := h.addApplication(ctx, cmd, *owner); err != nil {
 			return err
 		}
-		fmt.Fprintf(env.stdout, "client_id      %s\nclient_secret  %s\nThe secret is not shown again.\n", id, secret)
+		fmt.Fprintf(env.stdout, "client_id      %s\nclient_secret  %s\nThe secret is not shown again.\n", cmd.ID, cmd.Secret.Reveal())
 		return nil
 	})
 }
@@ -48,27 +47,74 @@ func split(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-func (h *hub) addClient(ctx context.Context, name string, scopes, definitions []string) (uuid.UUID, string, error) {
-	for _, s := range scopes {
-		if !slices.Contains(auth.Scopes(), s) {
-			return uuid.Nil, "", &usageError{fmt.Sprintf("no scope %s: there are %v", s, auth.Scopes())}
-		}
-	}
-	for _, d := range definitions {
-		if _, known := h.catalogue.Definition(d); !known && d != "*" {
-			return uuid.Nil, "", &usageError{"no definition " + d}
-		}
-	}
-	if len(definitions) == 0 {
-		return uuid.Nil, "", &usageError{"--definitions says which it may ask about"}
-	}
-	secret, err := token.New(token.HubToken, h.tokenEnv())
+func (h *hub) listApplications(ctx context.Context, env environment) error {
+	list, err := h.store.Applications(ctx)
 	if err != nil {
-		return uuid.Nil, "", err
+		return err
 	}
-	id := uuid.New()
-	err = h.registry.Record(ctx, &registry.AddClient{Client: store.Client{
-		ID: id, Name: name, SecretSha256: token.Hash(secret.Value()), Hint: secret.Display(), Scopes: scopes, Definitions: definitions,
-	}})
-	return id, secret.Value(), err
+	for _, c := range list {
+		state := ""
+		if c.DisabledAt != nil {
+			state = "  disabled"
+		}
+		fmt.Fprintf(env.stdout, "%s  %s  %s  owner=%s  %v  %v%s\n", c.ID, c.Hint, c.Name, c.Owner, c.Scopes, c.Definitions, state)
+	}
+	return nil
+}
+
+func (h *hub) disableApplication(ctx context.Context, id string) error {
+	parsed, err := uuid.Parse(id)
+	if err != nil {
+		return &usageError{id + " is no id"}
+	}
+	err = h.registry.Record(ctx, &registry.DisableApplication{ID: parsed})
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("no live application %s", id)
+	}
+	return err
+}
+
+// addApplication makes an application of a person, or an operator's own when
+// there is no owner.
+func (h *hub) addApplication(ctx context.Context, cmd *registry.AddApplication, owner string) error {
+	if owner != "" && len(cmd.Definitions) > 0 {
+		return &usageError{"--definitions is for applications without an owner: with one, his developer roles say it"}
+	}
+	if owner == "" && len(cmd.Definitions) == 0 {
+		return &usageError{"--owner says whose developer roles it has, or --definitions which it may ask about"}
+	}
+	if len(cmd.Scopes) == 0 {
+		cmd.Scopes = auth.DefaultScopes()
+		if owner == "" {
+			cmd.Scopes = []string{auth.ScopeIntrospect}
+		}
+	}
+	for _, s := range cmd.Scopes {
+		if !slices.Contains(auth.Scopes(), s) {
+			return &usageError{fmt.Sprintf("no scope %s: there are %v", s, auth.Scopes())}
+		}
+	}
+	for _, d := range cmd.Definitions {
+		if _, known := h.catalogue.Definition(d); !known && d != "*" {
+			return &usageError{"no definition " + d}
+		}
+	}
+	if owner != "" {
+		person, err := h.store.PersonByEmail(ctx, owner)
+		if errors.Is(err, store.ErrNotFound) || err == nil && len(person.DeveloperRoles().List) == 0 {
+			return &usageError{"the owner is no developer of any definition: see `passerelle roles grant`"}
+		}
+		if err != nil {
+			return err
+		}
+		cmd.OwnerID = person.ID
+	}
+	return h.registry.Record(ctx, cmd)
+}
+
+// addClient makes an operator's own application.
+func (h *hub) addClient(ctx context.Context, name string, scopes, definitions []string) (uuid.UUID, string, error) {
+	cmd := &registry.AddApplication{Name: name, Scopes: scopes, Definitions: definitions}
+	err := h.addApplication(ctx, cmd, "")
+	return cmd.ID, cmd.Secret.Reveal(), err
 }

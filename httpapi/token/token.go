@@ -1,8 +1,8 @@
 // Package token serves what gateways ask about keys: introspection (RFC 7662)
 // and the key set of the built-in issuer.
 //
-// It imports internal/registry, internal/jose, internal/store, httpapi/auth and
-// httpapi/problem.
+// It imports internal/habilitation, internal/jose, internal/registry,
+// httpapi/auth and httpapi/problem.
 package token
 
 import (
@@ -14,20 +14,20 @@ import (
 
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
 	"github.com/passerelle-hub/passerelle/httpapi/problem"
+	"github.com/passerelle-hub/passerelle/internal/habilitation"
 	"github.com/passerelle-hub/passerelle/internal/jose"
 	"github.com/passerelle-hub/passerelle/internal/registry"
-	"github.com/passerelle-hub/passerelle/internal/store"
-	tokenformat "github.com/passerelle-hub/passerelle/internal/token"
 )
 
 // Handler serves /token/introspect and /.well-known/jwks.json.
 type Handler struct {
 	Registry *registry.Registry
 	Tokens   registry.TokenReader
-	Clients  auth.Clients
-	Env      tokenformat.Env
-	MaxAge   time.Duration // an answer may be kept that long; 0: not at all
-	KeySet   func(ctx context.Context) (jose.JWKS, error)
+	Callers  *auth.Authenticator
+	// Definitions lists the catalogue's, for machines that have their owner's rights.
+	Definitions func() []*habilitation.Definition
+	MaxAge      time.Duration // an answer may be kept that long; 0: not at all
+	KeySet      func(ctx context.Context) (jose.JWKS, error)
 }
 
 const maxForm = 16 << 10 // bytes: a token and its hint
@@ -35,8 +35,9 @@ const maxForm = 16 << 10 // bytes: a token and its hint
 // Introspect answers {"active":false} alone, 200, to whatever is not a live
 // token that the caller may ask about (tokens.md, 7.7).
 func (h *Handler) Introspect(w http.ResponseWriter, r *http.Request) error {
-	client, err := auth.Machine(r, h.Clients, h.Env, auth.ScopeIntrospect)
+	caller, err := h.Callers.Machine(r, auth.ScopeIntrospect)
 	if err != nil {
+		w.Header().Set("WWW-Authenticate", `Basic realm="passerelle"`)
 		return err
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -51,7 +52,7 @@ func (h *Handler) Introspect(w http.ResponseWriter, r *http.Request) error {
 	if value == "" {
 		return problem.New(http.StatusBadRequest, "corps", "Paramètre manquant", "Le paramètre token est requis.").At("/token", "requis")
 	}
-	answer, err := h.Registry.Introspect(r.Context(), h.Tokens, value, client.Definitions)
+	answer, err := h.Registry.Introspect(r.Context(), h.Tokens, value, caller.Introspectable(h.Definitions()))
 	if err != nil {
 		return err
 	}
@@ -82,8 +83,8 @@ func (h *Handler) JWKS(w http.ResponseWriter, r *http.Request) error {
 
 // Translate gives the problem of an error of this package's work.
 func Translate(err error) *problem.Problem {
-	if store.Unavailable(err) || errors.Is(err, jose.ErrKeysUnavailable) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) {
 		return problem.Unavailable()
 	}
-	return nil
+	return auth.Translate(err)
 }

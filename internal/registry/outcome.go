@@ -153,13 +153,6 @@ func (cmd *Wake) apply(_ context.Context, u *unit) error {
 	return nil
 }
 
-// AddClient lets a machine call the hub.
-type AddClient struct{ Client store.Client }
-
-func (cmd *AddClient) apply(ctx context.Context, u *unit) error {
-	return u.tx.InsertClient(ctx, cmd.Client)
-}
-
 // AddEndpoint has an endpoint told of events.
 type AddEndpoint struct{ Endpoint store.NewEndpoint }
 

@@ -75,31 +75,6 @@ func (s *Store) PurgeInboundBodies(ctx context.Context, before time.Time, limit 
 	return s.q.PurgeInboundBodies(ctx, before, int32(limit))
 }
 
-// Client is a machine that may call the hub.
-type Client = db.ApiClient
-
-// InsertClient makes one; only the hash of its secret is kept.
-func (t *Tx) InsertClient(ctx context.Context, c Client) error {
-	return t.q.InsertClient(ctx, db.InsertClientParams{
-		ID: c.ID, Name: c.Name, SecretSha256: c.SecretSha256, Hint: c.Hint, Scopes: c.Scopes, Definitions: c.Definitions,
-	})
-}
-
-// Client reads one that is not disabled.
-func (s *Store) Client(ctx context.Context, id uuid.UUID) (Client, error) {
-	c, err := s.q.ClientByID(ctx, id)
-	return c, notFound(err, "client", id)
-}
-
-// ClientBySecret finds the one whose secret has this hash.
-func (s *Store) ClientBySecret(ctx context.Context, hash []byte) (Client, error) {
-	c, err := s.q.ClientBySecret(ctx, hash)
-	return c, notFound(err, "client", "of this secret")
-}
-
-// Clients gives all, without hashes.
-func (s *Store) Clients(ctx context.Context) ([]db.ClientsRow, error) { return s.q.Clients(ctx) }
-
 // Ledger gives the records of one connector instance.
 func (s *Store) Ledger(connector string) connectors.Ledger { return ledger{s.q, connector} }
 

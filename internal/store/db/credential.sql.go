@@ -13,88 +13,6 @@ import (
 	"github.com/google/uuid"
 )
 
-const clientByID = `-- name: ClientByID :one
-select id, name, secret_sha256, hint, scopes, definitions, created_at, disabled_at from api_client where id = $1 and disabled_at is null
-`
-
-func (q *Queries) ClientByID(ctx context.Context, id uuid.UUID) (ApiClient, error) {
-	row := q.db.QueryRow(ctx, clientByID, id)
-	var i ApiClient
-	err := row.Scan(
-		&i.ID,
-		&i.Name,
-		&i.SecretSha256,
-		&i.Hint,
-		&i.Scopes,
-		&i.Definitions,
-		&i.CreatedAt,
-		&i.DisabledAt,
-	)
-	return i, err
-}
-
-const clientBySecret = `-- name: ClientBySecret :one
-select id, name, secret_sha256, hint, scopes, definitions, created_at, disabled_at from api_client where secret_sha256 = $1 and disabled_at is null
-`
-
-func (q *Queries) ClientBySecret(ctx context.Context, secretSha256 []byte) (ApiClient, error) {
-	row := q.db.QueryRow(ctx, clientBySecret, secretSha256)
-	var i ApiClient
-	err := row.Scan(
-		&i.ID,
-		&i.Name,
-		&i.SecretSha256,
-		&i.Hint,
-		&i.Scopes,
-		&i.Definitions,
-		&i.CreatedAt,
-		&i.DisabledAt,
-	)
-	return i, err
-}
-
-const clients = `-- name: Clients :many
-select id, name, hint, scopes, definitions, created_at, disabled_at from api_client order by created_at
-`
-
-type ClientsRow struct {
-	ID          uuid.UUID
-	Name        string
-	Hint        string
-	Scopes      []string
-	Definitions []string
-	CreatedAt   time.Time
-	DisabledAt  *time.Time
-}
-
-func (q *Queries) Clients(ctx context.Context) ([]ClientsRow, error) {
-	rows, err := q.db.Query(ctx, clients)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ClientsRow
-	for rows.Next() {
-		var i ClientsRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Name,
-			&i.Hint,
-			&i.Scopes,
-			&i.Definitions,
-			&i.CreatedAt,
-			&i.DisabledAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const credentialByFingerprint = `-- name: CredentialByFingerprint :one
 select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where fingerprint = $1::bytea limit 1
 `
@@ -243,32 +161,6 @@ func (q *Queries) GetRecord(ctx context.Context, connector string, key string) (
 	var value []byte
 	err := row.Scan(&value)
 	return value, err
-}
-
-const insertClient = `-- name: InsertClient :exec
-insert into api_client (id, name, secret_sha256, hint, scopes, definitions)
-values ($1, $2, $3, $4, $5, $6)
-`
-
-type InsertClientParams struct {
-	ID           uuid.UUID
-	Name         string
-	SecretSha256 []byte
-	Hint         string
-	Scopes       []string
-	Definitions  []string
-}
-
-func (q *Queries) InsertClient(ctx context.Context, arg InsertClientParams) error {
-	_, err := q.db.Exec(ctx, insertClient,
-		arg.ID,
-		arg.Name,
-		arg.SecretSha256,
-		arg.Hint,
-		arg.Scopes,
-		arg.Definitions,
-	)
-	return err
 }
 
 const insertCredential = `-- name: InsertCredential :exec

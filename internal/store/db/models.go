@@ -11,6 +11,15 @@ import (
 	"github.com/google/uuid"
 )
 
+type AccessToken struct {
+	Sha256    []byte
+	ClientID  uuid.UUID
+	Scopes    []string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	RevokedAt *time.Time
+}
+
 type ApiClient struct {
 	ID           uuid.UUID
 	Name         string
@@ -20,6 +29,7 @@ type ApiClient struct {
 	Definitions  []string
 	CreatedAt    time.Time
 	DisabledAt   *time.Time
+	OwnerID      *int64
 }
 
 type Attempt struct {
@@ -31,6 +41,7 @@ type Attempt struct {
 	Error      string
 	DurationMs int32
 	Answer     string
+	ID         *int64
 }
 
 type ConnectorRecord struct {
@@ -101,6 +112,7 @@ type Endpoint struct {
 	Enabled       bool
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+	Number        *int64
 }
 
 type Event struct {
@@ -127,6 +139,7 @@ type Habilitation struct {
 	Applicant    json.RawMessage
 	Message      string
 	CreatedAt    time.Time
+	UpdatedAt    time.Time
 }
 
 type HandoverLink struct {
@@ -251,6 +264,13 @@ type Person struct {
 	Roles       []string
 }
 
+type PersonIdentity struct {
+	Issuer    string
+	Subject   string
+	PersonID  int64
+	CreatedAt time.Time
+}
+
 type ProvisioningStep struct {
 	CredentialID uuid.UUID
 	Name         string
@@ -289,6 +309,23 @@ type Request struct {
 	Version              int64
 	UpdatedAt            time.Time
 	DefinitionSet        string
+	Title                string
+	Words                []string
+}
+
+type RequestWord struct {
+	Word       string
+	RequestID  int64
+	Definition string
+}
+
+type RoleChange struct {
+	ID       int64
+	PersonID int64
+	At       time.Time
+	Actor    string
+	Granted  []string
+	Revoked  []string
 }
 
 type SigningKey struct {

@@ -75,19 +75,6 @@ select * from signing_key where purpose = @purpose order by sign_from, kid;
 -- name: DeleteSigningKey :exec
 delete from signing_key where purpose = @purpose and kid = @kid;
 
--- name: InsertClient :exec
-insert into api_client (id, name, secret_sha256, hint, scopes, definitions)
-values (@id, @name, @secret_sha256, @hint, @scopes, @definitions);
-
--- name: ClientByID :one
-select * from api_client where id = @id and disabled_at is null;
-
--- name: ClientBySecret :one
-select * from api_client where secret_sha256 = @secret_sha256 and disabled_at is null;
-
--- name: Clients :many
-select id, name, hint, scopes, definitions, created_at, disabled_at from api_client order by created_at;
-
 -- name: GetRecord :one
 select value from connector_record where connector = @connector and key = @key;
 

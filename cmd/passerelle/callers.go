@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/passerelle-hub/passerelle/connectors/outbound"
+	"github.com/passerelle-hub/passerelle/httpapi/auth"
+	"github.com/passerelle-hub/passerelle/internal/jose"
+)
+
+// maxPersonToken bounds the life of a person's token, and issuerSkew what is
+// forgiven to an issuer's clock.
+const (
+	maxPersonToken = 24 * time.Hour
+	issuerSkew     = 30 * time.Second
+)
+
+// openCallers gives what knows callers by their tokens.
+func (h *hub) openCallers() (*auth.Authenticator, error) {
+	a := &auth.Authenticator{Store: h.store, Registry: h.registry, Env: h.tokenEnv(), Now: h.now}
+	for _, i := range h.config.Auth.Issuers {
+		client, err := outbound.Partner(i.Name, outbound.Settings{}, h.log)
+		if err != nil {
+			return nil, fmt.Errorf("auth.issuers: %s: %w", i.Name, err)
+		}
+		keys, err := jose.NewRemoteKeys(jose.RemoteConfig{URL: i.JWKS, Client: client, Now: h.now})
+		if err != nil {
+			return nil, fmt.Errorf("auth.issuers: %s: %w", i.Name, err)
+		}
+		a.Issuers = append(a.Issuers, auth.Issuer{
+			TrustEmail: i.TrustEmail,
+			Verifier: jose.Verifier{
+				Issuer: i.Issuer, Audience: i.Audience, Keys: keys, Algs: []jose.Alg{jose.ES256, jose.EdDSA, jose.RS256},
+				Types: []string{"", "jwt", "at+jwt"}, Required: []string{"sub", "email"}, Skew: issuerSkew, MaxLife: maxPersonToken, Now: h.now,
+			},
+		})
+	}
+	return a, nil
+}
