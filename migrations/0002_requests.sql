@@ -26,3 +26,24 @@ create table mail_setting (
 
 -- The set of definitions that the request was last changed under; '' for what a source drives.
 alter table request add column definition_set text not null default '';
+
+-- Search by text: the words of a request's title, organisation and applicant, folded (store/words.go), one row a word. A
+-- btree of postings gives the newest requests of a word at once, however many there are, which GIN cannot.
+alter table request add column title text not null generated always as (coalesce(data ->> 'intitule', '')) stored;
+alter table request add column words text[] not null default '{}';
+create table request_word (
+    word       text collate "C" not null,
+    request_id bigint not null,          -- no foreign key: requests are never deleted, and the check would double the cost
+    definition text collate "C" not null,
+    primary key (word, request_id) include (definition)
+);
+
+-- Lists, newest first. That of definition and state comes with API v1.
+create index request_created on request (created_at desc, id desc);
+create index request_state on request (state, created_at desc, id desc);
+create index request_form_state on request (form, state, created_at desc, id desc);
+
+-- Organisations by name; the lists repeat the expression to the letter (store/list.go).
+create index organization_words on organization
+    using gin (to_tsvector('simple', translate(lower(name), 'àâäáãçéèêëíìîïñóòôöõúùûüýÿ''’-', 'aaaaaceeeeiiiinooooouuuuyy   ')));
+create index person_email on person (email);

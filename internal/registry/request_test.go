@@ -3,6 +3,7 @@ package registry_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"sync"
@@ -58,7 +59,7 @@ func newTown(t *testing.T, policies registry.Policies) *town {
 	w.applicant = at(w.jeanne, w.organization, true)
 	w.colleague = at(w.samir, w.organization, false)
 	w.instructor = at(w.ines, habilitation.Organization{}, false, "dinum:*:instructor", "dgfip:*:instructor")
-	w.dev = at(habilitation.Applicant{ID: 9999}, habilitation.Organization{}, false, "dinum:*:developer", "dgfip:*:developer")
+	w.dev = at(habilitation.Applicant{ID: 9_999}, habilitation.Organization{}, false, "dinum:*:developer", "dgfip:*:developer")
 	w.admin = at(habilitation.Applicant{ID: 9998}, habilitation.Organization{}, false, "admin")
 	return w
 }
@@ -182,7 +183,8 @@ func TestANativeRequestGoesFromDraftToAKeyAndToItsEnd(t *testing.T) {
 			story = append(story, l.Event+" "+l.Actor+" "+l.Reason)
 		}
 	}
-	want := []string{"create person:1 ", "submit person:1 ", "approve person:3 ", "revoke person:3 Usage non conforme", "archive person:1 "}
+	jeanne, ines := fmt.Sprintf("person:%d ", w.jeanne.ID), fmt.Sprintf("person:%d ", w.ines.ID)
+	want := []string{"create " + jeanne, "submit " + jeanne, "approve " + ines, "revoke " + ines + "Usage non conforme", "archive " + jeanne}
 	if diff := cmp.Diff(want, story); diff != "" {
 		t.Errorf("history:\n%s", diff)
 	}

@@ -176,6 +176,7 @@ func (t *Tx) SaveMirrored(ctx context.Context, change habilitation.Change, now t
 
 func (t *Tx) saveRequest(ctx context.Context, change habilitation.Change, orgID, personID int64, definitionSet string, now time.Time) (habilitation.Request, error) {
 	r := change.Request
+	words := requestWords(r)
 	data, err := json.Marshal(nonNil(r.Data))
 	if err != nil {
 		return r, err
@@ -193,7 +194,7 @@ func (t *Tx) saveRequest(ctx context.Context, change habilitation.Change, orgID,
 			ServiceProviderSiret: editor.SIRET, ServiceProviderType: editor.Type, CreatedAt: r.CreatedAt,
 			TermsAccepted: r.TermsAccepted, DpoInformed: r.DPOInformed,
 			LastSubmittedAt: timePtr(r.LastSubmittedAt), LastValidatedAt: timePtr(r.LastValidatedAt),
-			ReopenedAt: timePtr(r.ReopenedAt), AppliedAt: timePtr(r.AppliedAt), UpdatedAt: now, DefinitionSet: definitionSet,
+			ReopenedAt: timePtr(r.ReopenedAt), AppliedAt: timePtr(r.AppliedAt), UpdatedAt: now, DefinitionSet: definitionSet, Words: words,
 		})
 	} else {
 		r.Version, err = t.q.UpdateRequest(ctx, db.UpdateRequestParams{
@@ -202,7 +203,7 @@ func (t *Tx) saveRequest(ctx context.Context, change habilitation.Change, orgID,
 			ServiceProviderSiret: editor.SIRET, ServiceProviderType: editor.Type,
 			TermsAccepted: r.TermsAccepted, DpoInformed: r.DPOInformed,
 			LastSubmittedAt: timePtr(r.LastSubmittedAt), LastValidatedAt: timePtr(r.LastValidatedAt),
-			ReopenedAt: timePtr(r.ReopenedAt), AppliedAt: timePtr(r.AppliedAt), UpdatedAt: now, DefinitionSet: definitionSet,
+			ReopenedAt: timePtr(r.ReopenedAt), AppliedAt: timePtr(r.AppliedAt), UpdatedAt: now, DefinitionSet: definitionSet, Words: words,
 		})
 	}
 	if err != nil {

@@ -76,7 +76,7 @@ func (q *Queries) FranceConnectIDs(ctx context.Context, organizationID int64, si
 }
 
 const habilitationsOf = `-- name: HabilitationsOf :many
-select id, request_id, external_id, definition, form, state, parent_id, data, organization, applicant, message, created_at from habilitation where request_id = $1 order by id
+select id, request_id, external_id, definition, form, state, parent_id, data, organization, applicant, message, created_at, updated_at from habilitation where request_id = $1 order by id
 `
 
 func (q *Queries) HabilitationsOf(ctx context.Context, requestID int64) ([]Habilitation, error) {
@@ -101,6 +101,7 @@ func (q *Queries) HabilitationsOf(ctx context.Context, requestID int64) ([]Habil
 			&i.Applicant,
 			&i.Message,
 			&i.CreatedAt,
+			&i.UpdatedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -227,13 +228,19 @@ func (q *Queries) InsertHistory(ctx context.Context, arg InsertHistoryParams) er
 }
 
 const insertRequest = `-- name: InsertRequest :one
-insert into request (origin, source, external_id, public_id, definition, form, state, reopening, data, organization_id, applicant_id,
-                     service_provider_id, service_provider_siret, service_provider_type, created_at, terms_accepted, dpo_informed, last_submitted_at,
-                     last_validated_at, reopened_at, applied_at, updated_at, definition_set)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-        $12, $13, $14, $15, $16, $17, $18,
-        $19, $20, $21, $22, $23)
-returning id
+with made as (
+    insert into request (origin, source, external_id, public_id, definition, form, state, reopening, data, organization_id, applicant_id,
+                         service_provider_id, service_provider_siret, service_provider_type, created_at, terms_accepted, dpo_informed,
+                         last_submitted_at, last_validated_at, reopened_at, applied_at, updated_at, definition_set, words)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+            $12, $13, $14, $15, $16, $17,
+            $18, $19, $20, $21, $22, $23, $24)
+    returning id, definition, words
+), posted as (
+    insert into request_word (word, request_id, definition)
+    select unnest(words), id, definition from made
+)
+select id from made
 `
 
 type InsertRequestParams struct {
@@ -260,6 +267,7 @@ type InsertRequestParams struct {
 	AppliedAt            *time.Time
 	UpdatedAt            time.Time
 	DefinitionSet        string
+	Words                []string
 }
 
 func (q *Queries) InsertRequest(ctx context.Context, arg InsertRequestParams) (int64, error) {
@@ -287,6 +295,7 @@ func (q *Queries) InsertRequest(ctx context.Context, arg InsertRequestParams) (i
 		arg.AppliedAt,
 		arg.UpdatedAt,
 		arg.DefinitionSet,
+		arg.Words,
 	)
 	var id int64
 	err := row.Scan(&id)
@@ -341,7 +350,7 @@ func (q *Queries) LockRequest(ctx context.Context, id int64) (int64, error) {
 }
 
 const requestByID = `-- name: RequestByID :one
-select request.id, request.origin, request.source, request.external_id, request.public_id, request.definition, request.form, request.state, request.reopening, request.data, request.organization_id, request.applicant_id, request.service_provider_id, request.service_provider_siret, request.service_provider_type, request.created_at, request.terms_accepted, request.dpo_informed, request.last_submitted_at, request.last_validated_at, request.reopened_at, request.applied_at, request.version, request.updated_at, request.definition_set, organization.id, organization.source, organization.external_id, organization.siret, organization.name, organization.insee_payload, organization.updated_at, person.id, person.source, person.external_id, person.uid, person.email, person.given_name, person.family_name, person.phone_number, person.job_title, person.updated_at, person.roles
+select request.id, request.origin, request.source, request.external_id, request.public_id, request.definition, request.form, request.state, request.reopening, request.data, request.organization_id, request.applicant_id, request.service_provider_id, request.service_provider_siret, request.service_provider_type, request.created_at, request.terms_accepted, request.dpo_informed, request.last_submitted_at, request.last_validated_at, request.reopened_at, request.applied_at, request.version, request.updated_at, request.definition_set, request.title, request.words, organization.id, organization.source, organization.external_id, organization.siret, organization.name, organization.insee_payload, organization.updated_at, person.id, person.source, person.external_id, person.uid, person.email, person.given_name, person.family_name, person.phone_number, person.job_title, person.updated_at, person.roles
 from request
 join organization on organization.id = request.organization_id
 join person on person.id = request.applicant_id
@@ -383,6 +392,8 @@ func (q *Queries) RequestByID(ctx context.Context, id int64) (RequestByIDRow, er
 		&i.Request.Version,
 		&i.Request.UpdatedAt,
 		&i.Request.DefinitionSet,
+		&i.Request.Title,
+		&i.Request.Words,
 		&i.Organization.ID,
 		&i.Organization.Source,
 		&i.Organization.ExternalID,
@@ -482,7 +493,7 @@ func (q *Queries) TouchApplied(ctx context.Context, appliedAt *time.Time, iD int
 }
 
 const updateHabilitationState = `-- name: UpdateHabilitationState :exec
-update habilitation set state = $1 where id = $2
+update habilitation set state = $1, updated_at = now() where id = $2
 `
 
 func (q *Queries) UpdateHabilitationState(ctx context.Context, state string, iD int64) error {
@@ -491,14 +502,25 @@ func (q *Queries) UpdateHabilitationState(ctx context.Context, state string, iD 
 }
 
 const updateRequest = `-- name: UpdateRequest :one
+with before as (
+    select r.id, r.words, r.definition from request r where r.id = $20
+), gone as (
+    delete from request_word w using before b
+    where w.request_id = b.id and w.word = any (b.words) and not w.word = any ($19::text[])
+), posted as (
+    insert into request_word (word, request_id, definition)
+    select n.word, b.id, $1 from before b, unnest($19::text[]) n (word)
+    where b.definition <> $1 or not n.word = any (b.words)
+    on conflict (word, request_id) do update set definition = excluded.definition
+)
 update request
 set definition = $1, form = $2, state = $3, reopening = $4, data = $5,
     organization_id = $6, applicant_id = $7, service_provider_id = $8,
     service_provider_siret = $9, service_provider_type = $10,
     terms_accepted = $11, dpo_informed = $12,
     last_submitted_at = $13, last_validated_at = $14, reopened_at = $15,
-    applied_at = $16, updated_at = $17, definition_set = $18, version = version + 1
-where id = $19
+    applied_at = $16, updated_at = $17, definition_set = $18, words = $19::text[], version = version + 1
+where request.id = $20
 returning version
 `
 
@@ -521,9 +543,11 @@ type UpdateRequestParams struct {
 	AppliedAt            *time.Time
 	UpdatedAt            time.Time
 	DefinitionSet        string
+	Words                []string
 	ID                   int64
 }
 
+// Postings follow where words or definition changed.
 func (q *Queries) UpdateRequest(ctx context.Context, arg UpdateRequestParams) (int64, error) {
 	row := q.db.QueryRow(ctx, updateRequest,
 		arg.Definition,
@@ -544,6 +568,7 @@ func (q *Queries) UpdateRequest(ctx context.Context, arg UpdateRequestParams) (i
 		arg.AppliedAt,
 		arg.UpdatedAt,
 		arg.DefinitionSet,
+		arg.Words,
 		arg.ID,
 	)
 	var version int64

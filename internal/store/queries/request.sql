@@ -19,23 +19,41 @@ select id from request where id = @id for update;
 select * from habilitation where request_id = @request_id order by id;
 
 -- name: InsertRequest :one
-insert into request (origin, source, external_id, public_id, definition, form, state, reopening, data, organization_id, applicant_id,
-                     service_provider_id, service_provider_siret, service_provider_type, created_at, terms_accepted, dpo_informed, last_submitted_at,
-                     last_validated_at, reopened_at, applied_at, updated_at, definition_set)
-values (@origin, @source, @external_id, @public_id, @definition, @form, @state, @reopening, @data, @organization_id, @applicant_id,
-        @service_provider_id, @service_provider_siret, @service_provider_type, @created_at, @terms_accepted, @dpo_informed, @last_submitted_at,
-        @last_validated_at, @reopened_at, @applied_at, @updated_at, @definition_set)
-returning id;
+with made as (
+    insert into request (origin, source, external_id, public_id, definition, form, state, reopening, data, organization_id, applicant_id,
+                         service_provider_id, service_provider_siret, service_provider_type, created_at, terms_accepted, dpo_informed,
+                         last_submitted_at, last_validated_at, reopened_at, applied_at, updated_at, definition_set, words)
+    values (@origin, @source, @external_id, @public_id, @definition, @form, @state, @reopening, @data, @organization_id, @applicant_id,
+            @service_provider_id, @service_provider_siret, @service_provider_type, @created_at, @terms_accepted, @dpo_informed,
+            @last_submitted_at, @last_validated_at, @reopened_at, @applied_at, @updated_at, @definition_set, @words)
+    returning id, definition, words
+), posted as (
+    insert into request_word (word, request_id, definition)
+    select unnest(words), id, definition from made
+)
+select id from made;
 
 -- name: UpdateRequest :one
+-- Postings follow where words or definition changed.
+with before as (
+    select r.id, r.words, r.definition from request r where r.id = @id
+), gone as (
+    delete from request_word w using before b
+    where w.request_id = b.id and w.word = any (b.words) and not w.word = any (@words::text[])
+), posted as (
+    insert into request_word (word, request_id, definition)
+    select n.word, b.id, @definition from before b, unnest(@words::text[]) n (word)
+    where b.definition <> @definition or not n.word = any (b.words)
+    on conflict (word, request_id) do update set definition = excluded.definition
+)
 update request
 set definition = @definition, form = @form, state = @state, reopening = @reopening, data = @data,
     organization_id = @organization_id, applicant_id = @applicant_id, service_provider_id = @service_provider_id,
     service_provider_siret = @service_provider_siret, service_provider_type = @service_provider_type,
     terms_accepted = @terms_accepted, dpo_informed = @dpo_informed,
     last_submitted_at = @last_submitted_at, last_validated_at = @last_validated_at, reopened_at = @reopened_at,
-    applied_at = @applied_at, updated_at = @updated_at, definition_set = @definition_set, version = version + 1
-where id = @id
+    applied_at = @applied_at, updated_at = @updated_at, definition_set = @definition_set, words = @words::text[], version = version + 1
+where request.id = @id
 returning version;
 
 -- name: TouchApplied :exec
@@ -66,7 +84,7 @@ insert into habilitation (id, request_id, external_id, definition, form, state, 
 values (@id, @request_id, @external_id, @definition, @form, @state, @parent_id, @data, @organization, @applicant, @message, @created_at);
 
 -- name: UpdateHabilitationState :exec
-update habilitation set state = @state where id = @id;
+update habilitation set state = @state, updated_at = now() where id = @id;
 
 -- name: LastHistory :one
 select seq, hash from history where request_id = @request_id order by seq desc limit 1;
