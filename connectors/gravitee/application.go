@@ -34,22 +34,24 @@ type application struct {
 // only; its description ends with the owner's mark and the labels.
 func (m *Manager) EnsureSubject(ctx context.Context, s connectors.Subject) (string, error) {
 	const op = "ensure subject"
+	if s.Ref == "" || s.Owner == "" {
+		return "", m.fail(op, connectors.Rejected, "a subject has a reference and an owner")
+	}
 	release, err := m.lock(ctx, op, s.Ref)
 	if err != nil {
 		return "", err
 	}
 	defer release()
-	owner := cmp.Or(s.Owner, m.owner)
 	var created application
 	answer, err := m.do(ctx, call{
 		op: op, method: http.MethodPost, route: v1 + "/applications", out: &created,
 		in: map[string]any{
-			"name": strings.TrimSpace(s.Name + " [" + s.Ref + "]"), "description": describe(s, owner),
+			"name": strings.TrimSpace(s.Name + " [" + s.Ref + "]"), "description": describe(s),
 			"type": "BACKEND_TO_BACKEND", "clientId": s.Ref, "api_key_mode": "EXCLUSIVE",
 		},
 	})
 	if answer.Code("technicalCode") == "application.clientId.exists" {
-		return m.adopt(ctx, op, s.Ref, owner)
+		return m.adopt(ctx, op, s.Ref, s.Owner)
 	}
 	if err != nil {
 		return "", err
@@ -120,8 +122,8 @@ func (m *Manager) application(ctx context.Context, op, id string) (*application,
 }
 
 // describe writes "DataPass D9001 [hub=passerelle-prod datapass_id=9001 siret=…]".
-func describe(s connectors.Subject, owner string) string {
-	mark := []string{"hub=" + url.QueryEscape(owner)}
+func describe(s connectors.Subject) string {
+	mark := []string{"hub=" + url.QueryEscape(s.Owner)}
 	for _, label := range slices.Sorted(maps.Keys(s.Labels)) {
 		mark = append(mark, label+"="+url.QueryEscape(s.Labels[label]))
 	}

@@ -28,6 +28,7 @@ type Config struct {
 	Probe string `yaml:"probe"`
 	// SyncDelay is how long the gateway may ignore a change.
 	SyncDelay time.Duration `yaml:"sync_delay"`
+	PageSize  int           `yaml:"page_size"` // applications that one page of List looks at
 
 	outbound.Settings `yaml:",inline"`
 }
@@ -61,7 +62,7 @@ func (p PlanRef) String() string { return p.API + "/" + p.Plan }
 
 // Default gives the settings of an installation that changed nothing.
 func Default() Config {
-	return Config{Organization: "DEFAULT", Environment: "DEFAULT", SyncDelay: 5 * time.Second}
+	return Config{Organization: "DEFAULT", Environment: "DEFAULT", SyncDelay: 5 * time.Second, PageSize: 20}
 }
 
 // Validate gives every fault at once (errors.Join).
@@ -92,6 +93,9 @@ func (c Config) Validate() error {
 	}
 	if c.SyncDelay < 0 {
 		fault("sync_delay: %s is negative", c.SyncDelay)
+	}
+	if c.PageSize < 1 || c.PageSize > perPage {
+		fault("page_size: %d is not between 1 and %d", c.PageSize, perPage)
 	}
 	if len(c.Grants) == 0 {
 		fault("grants: missing: no definition can be opened")

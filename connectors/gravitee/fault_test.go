@@ -132,9 +132,7 @@ func TestEveryCallSurvivesEveryFault(t *testing.T) {
 		"reset after the work":  partnertest.ResetAfter,
 		"half of the answer":    partnertest.HalfBody,
 		"500":                   func(r partnertest.Route) partnertest.Fault { return partnertest.Status(r, 500) },
-		"429 with a delay":      func(r partnertest.Route) partnertest.Fault { return partnertest.RateLimited(r, 7*time.Second) },
 		"200 with a page":       func(r partnertest.Route) partnertest.Fault { return partnertest.HTML(r, 200) },
-		"page after the work":   func(r partnertest.Route) partnertest.Fault { return partnertest.HTML(r, 504).AfterWork() },
 	}
 	for name, op := range operations() {
 		calm := start(t, graviteetest.Options{})

@@ -106,10 +106,7 @@ func (m *Manager) subjectOf(ctx context.Context, op string, h connectors.Handle)
 	if h.Subject != "" {
 		return h.Subject, nil
 	}
-	ref := h.Ref
-	if at := strings.LastIndex(ref, "-c"); at > 0 {
-		ref = ref[:at]
-	}
+	ref := connectors.SubjectRef(h.Ref)
 	if ref == "" {
 		return "", nil
 	}

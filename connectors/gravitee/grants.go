@@ -13,7 +13,7 @@ import (
 // EnsureGrants checks that the plans exist; with live credentials it then makes
 // the application's subscriptions those of the grants: each live key is placed
 // on the plans it lacks, subscriptions to other plans of the definition are
-// closed.
+// paused.
 func (m *Manager) EnsureGrants(ctx context.Context, subjectID string, live []connectors.Handle, g connectors.Grants) error {
 	const op = "ensure grants"
 	plans, err := m.required(op, g)
@@ -48,7 +48,7 @@ func (m *Manager) EnsureGrants(ctx context.Context, subjectID string, live []con
 			return err
 		}
 	}
-	return m.closeOthers(ctx, op, subjectID, apis, plans)
+	return m.suspendOthers(ctx, op, subjectID, apis, plans)
 }
 
 // extend places the key of a credential on the plans that it lacks. Its value is
@@ -74,10 +74,11 @@ func (m *Manager) extend(ctx context.Context, op, app string, h connectors.Handl
 	w := want{app: app, ref: h.Ref, secret: value, print: fingerprint(value)}
 	var all []placed
 	for _, plan := range plans {
-		if slices.ContainsFunc(keys, func(k held) bool { return k.sub.plan() == plan }) {
-			continue
-		}
-		if at := slices.IndexFunc(keys, func(k held) bool { return k.sub.API.ID == plan.API }); at >= 0 {
+		active := func(k held) bool { return k.sub.API.ID == plan.API && k.sub.Status == statusAccepted }
+		if at := slices.IndexFunc(keys, active); at >= 0 {
+			if keys[at].sub.plan() == plan {
+				continue
+			}
 			if err := m.transfer(ctx, op, keys[at].sub, plan); err != nil {
 				return err
 			}
@@ -95,7 +96,7 @@ func (m *Manager) extend(ctx context.Context, op, app string, h connectors.Handl
 	return m.finished(ctx, op, h.Ref, all)
 }
 
-func (m *Manager) closeOthers(ctx context.Context, op, app string, apis []string, plans []PlanRef) error {
+func (m *Manager) suspendOthers(ctx context.Context, op, app string, apis []string, plans []PlanRef) error {
 	for _, api := range apis {
 		subs, err := m.subscriptions(ctx, op, api, openStates, app)
 		if err != nil {
@@ -105,7 +106,14 @@ func (m *Manager) closeOthers(ctx context.Context, op, app string, apis []string
 			if slices.Contains(plans, sub.plan()) {
 				continue
 			}
-			if err := m.closeSubscription(ctx, op, sub); err != nil {
+			var err error
+			switch sub.Status {
+			case statusAccepted:
+				err = m.suspend(ctx, op, sub)
+			case statusPending:
+				err = m.closeSubscription(ctx, op, sub)
+			}
+			if err != nil {
 				return err
 			}
 		}

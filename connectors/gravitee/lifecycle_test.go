@@ -341,10 +341,19 @@ func TestGrantsOfLiveCredentialsAreMadeWhatTheyMustBe(t *testing.T) {
 	if err := h.EnsureGrants(t.Context(), h.app, live, grants("base")); err != nil {
 		t.Fatal(err)
 	}
-	h.counts(1, 1, 2)
-	// A value that was ended on an API cannot come back to it.
-	wantClass(t, h.EnsureGrants(t.Context(), h.app, live, grants("base", "further")), connectors.Rejected)
-	h.counts(1, 1, 2)
+	h.counts(1, 2, 2) // one is paused: closed, it could not take the same values again
+	if err := h.EnsureGrants(t.Context(), h.app, live, grants("base", "further")); err != nil {
+		t.Fatal(err)
+	}
+	h.counts(1, 2, 4)
+	if err := h.EnsureGrants(t.Context(), h.app, live, grants("base")); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.memory.Delete(t.Context(), "paused/"+h.srv.Subscriptions()[1].ID); err != nil {
+		t.Fatal(err)
+	}
+	// What a person has paused is not ours to resume.
+	wantClass(t, h.EnsureGrants(t.Context(), h.app, live, grants("base", "further")), connectors.Conflict)
 
 	// The settings name another plan of the same API: the subscription moves, keys and all.
 	moved := h.config
@@ -353,7 +362,7 @@ func TestGrantsOfLiveCredentialsAreMadeWhatTheyMustBe(t *testing.T) {
 	if err := other.EnsureGrants(t.Context(), h.app, live, grants("base")); err != nil {
 		t.Fatal(err)
 	}
-	h.counts(1, 1, 2)
+	h.counts(1, 2, 2)
 	if plan := h.srv.Subscriptions()[0].Plan; plan != planAlt {
 		t.Errorf("the subscription is to %s", plan)
 	}

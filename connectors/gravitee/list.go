@@ -8,9 +8,6 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors"
 )
 
-// pageSize is how many applications a page of List looks at.
-const pageSize = 20
-
 // List walks our applications by id: one Found for each credential that is not
 // dead, or one without a key for an application that has none. The cursor is the
 // last application's id. A key that the ledger does not know carries no Ref.
@@ -23,9 +20,9 @@ func (m *Manager) List(ctx context.Context, cursor string) ([]connectors.Found, 
 	apps = slices.DeleteFunc(apps, func(a application) bool { return ownerOf(a.Description) != m.owner || a.ID <= cursor })
 	slices.SortFunc(apps, func(a, b application) int { return cmp.Compare(a.ID, b.ID) })
 	next := ""
-	if len(apps) > pageSize {
-		apps = apps[:pageSize]
-		next = apps[pageSize-1].ID
+	if size := m.config.PageSize; len(apps) > size {
+		apps = apps[:size]
+		next = apps[size-1].ID
 	}
 	if len(apps) == 0 {
 		return nil, "", nil

@@ -89,8 +89,8 @@ func (m *Manager) issue(ctx context.Context, op string, w want, r connectors.Iss
 	if err != nil {
 		return connectors.Issued{}, nil, err
 	}
-	if r.Secret.IsZero() || r.SubjectID == "" || r.Ref == "" {
-		return connectors.Issued{}, nil, m.fail(op, connectors.Rejected, "subject, reference and secret are needed")
+	if r.Secret.IsZero() || r.SubjectID == "" || r.Subject.Owner == "" || r.Ref == "" {
+		return connectors.Issued{}, nil, m.fail(op, connectors.Rejected, "a credential has a subject, an owner, a reference and a value")
 	}
 	if !r.ExpiresAt.IsZero() && !r.ExpiresAt.After(m.now()) {
 		return connectors.Issued{}, nil, m.fail(op, connectors.Rejected, "the end %s has passed", r.ExpiresAt.UTC().Format(time.RFC3339))
@@ -105,9 +105,11 @@ func (m *Manager) issue(ctx context.Context, op string, w want, r connectors.Iss
 		if err != nil {
 			return connectors.Issued{}, nil, err
 		}
-		end, err := m.moveEnd(ctx, op, p.held, r.ExpiresAt)
-		if err != nil {
-			return connectors.Issued{}, nil, err
+		end := p.key.end()
+		if !p.adopted || !p.ended() { // an end that was set since is not undone
+			if end, err = m.moveEnd(ctx, op, p.held, r.ExpiresAt); err != nil {
+				return connectors.Issued{}, nil, err
+			}
 		}
 		issued.ExpiresAt = earlier(issued.ExpiresAt, end)
 		issued.Adopted = issued.Adopted && p.adopted
@@ -129,6 +131,9 @@ func earlier(a, b time.Time) time.Time {
 // later than it would have ended by itself.
 func (m *Manager) Rotate(ctx context.Context, r connectors.RotateRequest) (connectors.Rotation, error) {
 	const op = "rotate"
+	if r.Grace < 0 || (r.Ref == r.Old.Ref && r.Ref != "") {
+		return connectors.Rotation{}, m.fail(op, connectors.Rejected, "a rotation has a new reference and a grace that is not negative")
+	}
 	release, err := m.lock(ctx, op, r.SubjectID)
 	if err != nil {
 		return connectors.Rotation{}, err
@@ -147,12 +152,12 @@ func (m *Manager) Rotate(ctx context.Context, r connectors.RotateRequest) (conne
 		return connectors.Rotation{}, err
 	}
 	w := want{app: r.SubjectID, ref: r.Ref, secret: r.Secret, print: fingerprint(r.Secret), old: &old}
-	if old.print == w.print && w.print != "" {
-		return connectors.Rotation{}, m.fail(op, connectors.Rejected, "the new value is the old one")
-	}
 	issued, all, err := m.issue(ctx, op, w, r.IssueRequest)
 	if err != nil {
 		return connectors.Rotation{}, err
+	}
+	if slices.ContainsFunc(all, func(p placed) bool { return old.matches(p.key) }) {
+		return connectors.Rotation{}, m.fail(op, connectors.Rejected, "the new value is the old one")
 	}
 	until, err := m.endOld(ctx, op, r.Old, old, all, decided.Until)
 	if err != nil {
@@ -221,15 +226,15 @@ func (m *Manager) Expire(ctx context.Context, h connectors.Handle, at time.Time)
 	if at.IsZero() {
 		return m.fail(op, connectors.Rejected, "no end is given")
 	}
-	if !at.After(m.now()) {
-		return m.Revoke(ctx, h)
-	}
-	keys, err := m.keysOf(ctx, op, h, openStates)
+	keys, err := m.keysOf(ctx, op, h, allStates)
 	if err != nil {
 		return err
 	}
 	if len(keys) == 0 {
 		return m.fail(op, connectors.NotFound, "no key of %s", h.Ref)
+	}
+	if !at.After(m.now()) {
+		return m.Revoke(ctx, h)
 	}
 	live := slices.DeleteFunc(keys, func(k held) bool { return k.key.dead(m.now()) })
 	if len(live) == 0 {
@@ -278,6 +283,9 @@ func (m *Manager) Revoke(ctx context.Context, h connectors.Handle) error {
 
 // keysOf finds a handle's keys in the given states of their subscriptions.
 func (m *Manager) keysOf(ctx context.Context, op string, h connectors.Handle, states string) ([]held, error) {
+	if h.Ref == "" {
+		return nil, m.fail(op, connectors.Rejected, "a handle has a reference")
+	}
 	app, err := m.subjectOf(ctx, op, h)
 	if err != nil || app == "" {
 		return nil, err

@@ -28,6 +28,11 @@ type placed struct {
 	before  *renewal // ends of the other keys before our renewal; nil when there was none
 }
 
+// ended: it has an end of its own, not only its subscription's.
+func (p placed) ended() bool {
+	return p.key.ExpireAt != nil && (p.sub.EndingAt == nil || !p.key.ExpireAt.Equal(*p.sub.EndingAt))
+}
+
 // place makes the value a live key of the application on the plan: it adopts
 // the one that an earlier call has left, else subscribes, else renews.
 func (m *Manager) place(ctx context.Context, op string, w want, plan PlanRef) (placed, error) {
@@ -62,7 +67,11 @@ func (m *Manager) place(ctx context.Context, op string, w want, plan PlanRef) (p
 func (m *Manager) settled(ctx context.Context, op string, w want, sub *subscription, existed bool) (placed, error) {
 	switch sub.Status {
 	case statusPaused:
-		return placed{}, m.fail(op, connectors.Conflict, "subscription %s was paused by a person", sub.ID)
+		resumed, err := m.resume(ctx, op, *sub)
+		if err != nil {
+			return placed{}, err
+		}
+		sub = resumed
 	case statusPending:
 		accepted, answer, err := m.accept(ctx, op, w, sub)
 		if answer.Code("technicalCode") == "apiKey.existing" {

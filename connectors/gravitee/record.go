@@ -4,16 +4,19 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/passerelle-hub/passerelle/connectors"
 )
 
 // The records that this connector keeps in the ledger, by key:
 //
 //	credential/<ref>        fingerprint of the value of a credential
 //	fingerprint/<print>     the credential whose value has that fingerprint
+//	paused/<sub>            a subscription that we have paused
 //	renewal/<ref>/<sub>     renewal: ends of the other keys before a renewal
 //	rotation/<ref>          rotation: when the replaced credential ends
 //
-// The last two live while an operation is under way: they let it go on as it
+// The other two live while an operation is under way: they let it go on as it
 // was decided when its first run stopped half way.
 
 // renewal keeps the ends by key id; zero: none.
@@ -25,20 +28,33 @@ type rotation struct {
 	Until time.Time `json:"until"` // zero: at once
 }
 
-// remember ties a credential to its value before the value is sent.
+// remember ties a credential to its value before the value is sent, once: one
+// reference has one value.
 func (m *Manager) remember(ctx context.Context, op, ref, print string) error {
-	if err := m.ledger.Put(ctx, "credential/"+ref, []byte(print)); err != nil {
+	fresh, err := m.ledger.PutNew(ctx, "credential/"+ref, []byte(print))
+	if err != nil {
 		return m.ours(op, err)
 	}
-	return m.ours(op, m.ledger.Put(ctx, "fingerprint/"+print, []byte(ref)))
+	if !fresh {
+		known, err := m.printOf(ctx, op, ref)
+		if err != nil {
+			return err
+		}
+		if known != print {
+			return m.fail(op, connectors.Conflict, "%s has another value", ref)
+		}
+	}
+	_, err = m.ledger.PutNew(ctx, "fingerprint/"+print, []byte(ref))
+	return m.ours(op, err)
 }
 
 // forget drops what was remembered of a credential that is dead.
 func (m *Manager) forget(ctx context.Context, op, ref, print string) error {
-	if ref != "" {
-		if err := m.ledger.Delete(ctx, "credential/"+ref); err != nil {
-			return m.ours(op, err)
-		}
+	if err := m.ledger.Delete(ctx, "credential/"+ref); err != nil {
+		return m.ours(op, err)
+	}
+	if print == "" {
+		return nil
 	}
 	return m.ours(op, m.ledger.Delete(ctx, "fingerprint/"+print))
 }

@@ -180,8 +180,8 @@ func TestWhatIsGoneIsSaidToBeGone(t *testing.T) {
 	if err := h.Revoke(t.Context(), unknown); err != nil {
 		t.Errorf("revoking what never was: %v", err)
 	}
-	if live, err := h.VerifyRevoked(t.Context(), unknown); err != nil || live != connectors.Unknown {
-		t.Errorf("what was never seen is %s, %v", live, err)
+	if live, err := h.VerifyRevoked(t.Context(), unknown); err != nil || live != connectors.Dead {
+		t.Errorf("what was never sent is %s, %v", live, err)
 	}
 }
 
@@ -381,7 +381,7 @@ func TestSettingsGiveEveryFaultAtOnce(t *testing.T) {
 		t.Fatal("no fault")
 	}
 	for _, want := range []string{
-		"url:", "organization:", "environment:", "one of them", "go together", "sync_delay", "grants.a.api", "grants.a.plan",
+		"url:", "organization:", "environment:", "one of them", "go together", "sync_delay", "page_size", "grants.a.api", "grants.a.plan",
 		"grants.a.scopes.t: x/2: a second plan of the same API", "probe of a: not an absolute URL", "cannot be used with host",
 	} {
 		if !strings.Contains(err.Error(), want) {

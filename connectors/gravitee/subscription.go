@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/passerelle-hub/passerelle/connectors"
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
@@ -35,6 +36,7 @@ type subscription struct {
 	Application reference         `json:"application"`
 	Status      string            `json:"status"`
 	Metadata    map[string]string `json:"metadata"`
+	EndingAt    *time.Time        `json:"endingAt"`
 }
 
 func (s subscription) plan() PlanRef { return PlanRef{s.API.ID, s.Plan.ID} }
@@ -104,18 +106,58 @@ func (m *Manager) accept(ctx context.Context, op string, w want, s *subscription
 
 // closeSubscription ends it, and its keys. One that is gone is closed.
 func (m *Manager) closeSubscription(ctx context.Context, op string, s subscription) error {
-	var closed subscription
-	_, err := m.do(ctx, call{
-		op: op, method: http.MethodPost, route: v2 + "/apis/{api}/subscriptions/{sub}/_close",
-		params: map[string]string{"api": s.API.ID, "sub": s.ID}, out: &closed,
-	})
+	closed, err := m.act(ctx, op, s, "_close")
 	switch {
-	case connectors.Is(err, connectors.NotFound):
-		return nil
-	case err == nil && closed.open():
+	case connectors.Is(err, connectors.NotFound), err == nil && !closed.open():
+		return m.ours(op, m.ledger.Delete(ctx, "paused/"+s.ID))
+	case err == nil:
 		return m.fail(op, connectors.Temporary, "subscription %s is %s after it was closed", s.ID, closed.Status)
 	}
 	return err
+}
+
+// suspend keeps the keys of a subscription from passing. Closing it would be for
+// ever: a value cannot come back to an API on which it has ended. The record
+// tells our pause from a person's.
+func (m *Manager) suspend(ctx context.Context, op string, s subscription) error {
+	if err := m.ledger.Put(ctx, "paused/"+s.ID, []byte(s.plan().String())); err != nil {
+		return m.ours(op, err)
+	}
+	paused, err := m.act(ctx, op, s, "_pause")
+	if err == nil && paused.Status != statusPaused {
+		return m.fail(op, connectors.Temporary, "subscription %s is %s after it was paused", s.ID, paused.Status)
+	}
+	return err
+}
+
+// resume ends a pause of ours; a person's is a Conflict.
+func (m *Manager) resume(ctx context.Context, op string, s subscription) (*subscription, error) {
+	_, paused, err := m.ledger.Get(ctx, "paused/"+s.ID)
+	if err != nil {
+		return nil, m.ours(op, err)
+	}
+	if !paused {
+		return nil, m.fail(op, connectors.Conflict, "subscription %s was paused by a person", s.ID)
+	}
+	resumed, err := m.act(ctx, op, s, "_resume")
+	if err != nil {
+		return nil, err
+	}
+	if resumed.Status != statusAccepted {
+		return nil, m.fail(op, connectors.Temporary, "subscription %s is %s after it was resumed", s.ID, resumed.Status)
+	}
+	resumed.API, resumed.Plan = s.API, s.Plan
+	return resumed, m.ours(op, m.ledger.Delete(ctx, "paused/"+s.ID))
+}
+
+// act posts an action that has no body and gives the subscription after it.
+func (m *Manager) act(ctx context.Context, op string, s subscription, action string) (*subscription, error) {
+	var after subscription
+	_, err := m.do(ctx, call{
+		op: op, method: http.MethodPost, route: v2 + "/apis/{api}/subscriptions/{sub}/" + action,
+		params: map[string]string{"api": s.API.ID, "sub": s.ID}, out: &after,
+	})
+	return &after, err
 }
 
 // transfer moves a subscription to another plan of its API, with its keys: the

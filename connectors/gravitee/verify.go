@@ -16,6 +16,9 @@ import (
 // probe is set.
 func (m *Manager) VerifyRevoked(ctx context.Context, h connectors.Handle) (connectors.Liveness, error) {
 	const op = "verify revoked"
+	if h.Ref == "" {
+		return connectors.Unknown, m.fail(op, connectors.Rejected, "a handle has a reference")
+	}
 	x, err := m.matcherOf(ctx, op, h)
 	if err != nil {
 		return connectors.Unknown, err
@@ -25,8 +28,14 @@ func (m *Manager) VerifyRevoked(ctx context.Context, h connectors.Handle) (conne
 		byValue = x
 	}
 	app, err := m.subjectOf(ctx, op, h)
-	if err != nil || app == "" || byValue.empty() {
+	if err != nil {
 		return connectors.Unknown, err
+	}
+	if app == "" {
+		return connectors.Dead, nil // no application, no key
+	}
+	if byValue.empty() {
+		return m.neverIssued(ctx, op, app, h)
 	}
 	keys, err := m.find(ctx, op, app, m.apisOf(h), allStates, byValue)
 	if err != nil {
@@ -37,15 +46,40 @@ func (m *Manager) VerifyRevoked(ctx context.Context, h connectors.Handle) (conne
 			return connectors.Alive, nil
 		}
 	}
-	if len(keys) == 0 && h.Extra[extraPlans] == "" {
-		return connectors.Unknown, nil // we do not know where it was
-	}
 	if len(keys) > 0 {
 		if state, err := m.probe(ctx, op, h, keys[0].key.Value); err != nil || state != connectors.Dead {
 			return state, err
 		}
 	}
 	return connectors.Dead, m.forget(ctx, op, h.Ref, byValue.print)
+}
+
+// neverIssued judges a credential of which no value was ever sent: it is written
+// down before. Should the records be lost, a live key that they do not know, on a
+// subscription made for this credential, keeps it from being called dead.
+func (m *Manager) neverIssued(ctx context.Context, op, app string, h connectors.Handle) (connectors.Liveness, error) {
+	for _, api := range m.apisOf(h) {
+		subs, err := m.subscriptions(ctx, op, api, openStates, app)
+		if err != nil {
+			return connectors.Unknown, err
+		}
+		for _, sub := range subs {
+			if sub.Metadata[hubRef] != h.Ref {
+				continue
+			}
+			keys, err := m.keys(ctx, op, sub)
+			if err != nil {
+				return connectors.Unknown, err
+			}
+			for _, key := range keys {
+				ours, err := m.isOurs(ctx, op, key.key)
+				if err != nil || (!ours && !key.key.dead(m.now())) {
+					return connectors.Unknown, err
+				}
+			}
+		}
+	}
+	return connectors.Dead, nil
 }
 
 // gatewayKey is the header that carries a key at the gateway.
@@ -139,7 +173,7 @@ func (m *Manager) found(ref string, app application, keys []held) connectors.Fou
 	w := want{app: app.ID, ref: ref, print: fingerprint(main.key.Value)}
 	f.Handle, f.ExpiresAt = m.handle(w, definition, all), end
 	if f.Live != connectors.Dead {
-		f.Scopes = m.scopesOf(definition, live)
+		f.Scopes = m.scopesOf(definition, slices.DeleteFunc(live, func(k held) bool { return k.sub.Status != statusAccepted }))
 	}
 	return f
 }
