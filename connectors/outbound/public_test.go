@@ -254,3 +254,34 @@ func TestThroughAProxyTheGuardStillJudgesTheAddress(t *testing.T) {
 		t.Errorf("a proxy that refuses: %v", err)
 	}
 }
+
+// What the URL alone lets through names no private address, on no other scheme or port.
+func FuzzCheckURL(f *testing.F) {
+	for _, seed := range []string{
+		"https://receiver.example/hook", "https://[::ffff:127.0.0.1]:8443/", "http://93.184.216.34/", "https://0x7f.1/", "https://2130706433/",
+		"https://127.0.0.1%2f@receiver.example/", "https://receiver.example\\@127.0.0.1/", "HTTPS://[fe80::1%25lo]/", "https://1.1.1.1:65536/",
+	} {
+		f.Add(seed)
+	}
+	client, err := Public(PublicSettings{}, zerolog.Nop())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		if client.CheckURL(raw) != nil {
+			return
+		}
+		u, err := url.Parse(raw)
+		if err != nil || u.Scheme != "https" || u.User != nil || u.Hostname() == "" || (u.Port() != "" && u.Port() != "443" && u.Port() != "8443") {
+			t.Fatalf("%q passes", raw)
+		}
+		addr, err := netip.ParseAddr(u.Hostname())
+		if err != nil {
+			return // a name: judged when it is resolved
+		}
+		addr = addr.Unmap()
+		if addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsUnspecified() {
+			t.Fatalf("%q passes", raw)
+		}
+	})
+}

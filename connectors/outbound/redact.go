@@ -21,14 +21,14 @@ var patterns = []struct {
 	replace string
 }{
 	{regexp.MustCompile(`(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]+`), "$1 " + connectors.Redacted},
-	{regexp.MustCompile(`(https?://)[^\s/@"'<>]+@`), "${1}" + connectors.Redacted + "@"},                            // user:password@
-	{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)*`), connectors.Redacted},                             // JWT
-	{regexp.MustCompile(`(?i)\b(ps[a-z]_[a-z0-9]|whs(ec|k)_)[A-Za-z0-9_+/=-]*`), connectors.Redacted},               // tokens.md, 7.2; webhooks.md
-	{regexp.MustCompile(`(?i)[\p{L}\p{N}._%+'-]+(@|%40)[\p{L}\p{N}-]+(\.[\p{L}\p{N}-]+)*`), connectors.Redacted},    // e-mail address
-	{regexp.MustCompile(`(https?://[^\s?"'<>]*)\?[^\s"'<>]+`), "$1?" + connectors.Redacted},                         // query string
-	{regexp.MustCompile(`\b[0-9a-fA-F]{40,}\b`), connectors.Redacted},                                               // key or digest
-	{regexp.MustCompile(`(?:\+33\s?|\b0)[1-9](?:[ .-]?\d{2}){4}\b`), connectors.Redacted},                           // French phone number
-	{regexp.MustCompile(`\b[12]\s?\d{2}\s?\d{2}\s?\d[\dABab]\s?\d{3}\s?\d{3}(?:\s?\d{2})?\b`), connectors.Redacted}, // NIR
+	{regexp.MustCompile(`(https?://)[^\s/@"'<>]+@`), "${1}" + connectors.Redacted + "@"},                                        // user:password@
+	{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)*`), connectors.Redacted},                                         // JWT
+	{regexp.MustCompile(`(?i)\b(ps[a-z]_[a-z0-9]|whs(ec|k)_)[A-Za-z0-9_+/=-]*`), connectors.Redacted},                           // tokens.md, 7.2; webhooks.md
+	{regexp.MustCompile(`(?i)[\p{L}\p{N}._%+'-]+(@|%40)[\p{L}\p{N}-]+(\.[\p{L}\p{N}-]+)*`), connectors.Redacted},                // e-mail address
+	{regexp.MustCompile(`(https?://[^\s?"'<>]*)\?[^\s"'<>]+`), "$1?" + connectors.Redacted},                                     // query string
+	{regexp.MustCompile(`\b[0-9a-fA-F]{40,}\b`), connectors.Redacted},                                                           // key or digest
+	{regexp.MustCompile(`(?:\+33\s?|\b0)[1-9](?:[ .-]?\d{2}){4}\b`), connectors.Redacted},                                       // French phone number
+	{regexp.MustCompile(`\b[12]\s?\d{2}\s?(?:0[1-9]|1[0-2])\s?\d[\dABab]\s?\d{3}\s?\d{3}(?:\s?\d{2})?\b`), connectors.Redacted}, // NIR
 	{regexp.MustCompile(`(?i)\b([a-z_]*(?:password|passwd|pwd|secret|token|api[_-]?key))(["']?\s*[:=]\s*["']?)[^\s"',;&}\[]+`), "$1$2" + connectors.Redacted},
 }
 

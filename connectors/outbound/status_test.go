@@ -84,6 +84,8 @@ func TestRedactRemovesWhatMustNotBeKept(t *testing.T) {
 		"an e-mail address":                  {"550 <jean.d'ürsel+x@mairie-valfleury.example>: unknown", "550 <[redacted]>: unknown"},
 		"an e-mail address in a query":       {"to=jean%40mairie.example", "to=[redacted]"},
 		"a phone number":                     {"call 04 65 71 00 20 or +33465710020", "call [redacted] or [redacted]"},
+		"a NIR":                              {"nir 2 85 05 78 006 084 36", "nir [redacted]"},
+		"a time in milliseconds stays":       {"created_at 1767262800000", "created_at 1767262800000"},
 		"a SIRET stays":                      {"siret 21380999900013", "siret 21380999900013"},
 		"a query string":                     {"see https://a.example/p?key=v&x=1 now", "see https://a.example/p?[redacted] now"},
 		"a password in a URL":                {"at http://u:p@proxy.example:80/", "at http://[redacted]@proxy.example:80/"},
