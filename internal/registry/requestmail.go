@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
 	"github.com/passerelle-hub/passerelle/internal/store"
@@ -16,72 +18,119 @@ const letterPrefix = "demande_"
 // LetterOf names the template of a mail about a request.
 func LetterOf(m habilitation.SendMail) string {
 	name := letterPrefix + string(m.Mail)
-	if m.Mail == habilitation.MailSubmitted || m.Mail == habilitation.MailReceived || m.Mail == habilitation.MailRefused ||
-		m.Mail == habilitation.MailApproved || m.Mail == habilitation.MailChangesRequested {
+	switch m.Mail {
+	case habilitation.MailSubmitted, habilitation.MailReceived, habilitation.MailRefused, habilitation.MailApproved, habilitation.MailChangesRequested:
 		if m.Reopening {
 			return name + "_reouverture"
 		}
+	default: // no variant
 	}
 	return name
 }
 
+// recipient is one address; Person is the native person behind it, 0 for a
+// contact.
+type recipient struct {
+	address string
+	person  int64
+}
+
 // sendMail queues one mail of a decision, once per recipient (datapass.md, 7).
 func (u *unit) sendMail(ctx context.Context, r habilitation.Request, m habilitation.SendMail) error {
-	addresses, err := u.addressesOf(ctx, r, m)
+	recipients, err := u.recipientsOf(ctx, r, m)
 	if err != nil {
 		return err
 	}
 	params := u.letterParams(r, m)
-	for _, to := range uniqueAddresses(addresses...) {
+	for _, to := range recipients {
+		params["unsubscribe"] = ""
+		if m.To == habilitation.ToReporters {
+			if params["unsubscribe"], err = u.unsubscribeLink(to.person, r.Definition, store.MailsOfSubmissions); err != nil {
+				return err
+			}
+		}
 		// The version makes the event unique: a decision is recorded once.
 		dedup := fmt.Sprintf("request/%d/%d/%d", r.ID, r.Version, m.Habilitation)
-		if err := u.mail(ctx, r, LetterOf(m), to, dedup, params); err != nil {
+		if err := u.mail(ctx, r, LetterOf(m), strings.TrimSpace(to.address), dedup, params); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// addressesOf reads the addresses of a mail's recipients.
-func (u *unit) addressesOf(ctx context.Context, r habilitation.Request, m habilitation.SendMail) ([]string, error) {
+// recipientsOf reads the addresses of a mail's recipients.
+func (u *unit) recipientsOf(ctx context.Context, r habilitation.Request, m habilitation.SendMail) ([]recipient, error) {
 	switch m.To {
 	case habilitation.ToApplicant:
-		return []string{r.Applicant.Email}, nil
+		return []recipient{{r.Applicant.Email, r.Applicant.ID}}, nil
 	case habilitation.ToFormerApplicant:
 		former, err := u.tx.Person(ctx, m.Former)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil, nil
 		}
-		return []string{former.Email}, err
+		return []recipient{{former.Email, former.ID}}, err
 	case habilitation.ToReporters:
 		return u.reporters(ctx, r)
 	case habilitation.ToProvider:
+		var list []recipient
 		if d, ok := u.catalogue.Definition(r.Definition); ok {
-			return u.settings.ProviderNotices[d.Provider], nil
+			for _, address := range u.settings.ProviderNotices[d.Provider] {
+				list = append(list, recipient{address: address})
+			}
 		}
-		return nil, nil
+		return list, nil
 	case habilitation.ToFranceConnectSupport:
-		return []string{u.settings.FranceConnectSupport}, nil
+		return []recipient{{address: u.settings.FranceConnectSupport}}, nil
 	default: // a contact that the answers name
-		return []string{r.Data[string(m.To)+"_email"]}, nil
+		return []recipient{{address: r.Data[string(m.To)+"_email"]}}, nil
 	}
 }
 
 // reporters are those who may receive submissions and have not switched them off.
-func (u *unit) reporters(ctx context.Context, r habilitation.Request) ([]string, error) {
+func (u *unit) reporters(ctx context.Context, r habilitation.Request) ([]recipient, error) {
 	d, ok := u.catalogue.Definition(r.Definition)
 	if !ok {
 		return nil, nil
 	}
 	people, err := u.tx.Wanting(ctx, habilitation.RolesAllowing(habilitation.ReceiveSubmissions, d.Provider, d.UID), d.UID, store.MailsOfSubmissions)
-	if err != nil {
-		return nil, err
-	}
-	addresses := make([]string, len(people))
+	list := make([]recipient, len(people))
 	for i, p := range people {
-		addresses[i] = p.Email
+		list[i] = recipient{p.Email, p.ID}
 	}
-	return addresses, nil
+	return list, err
+}
+
+// unsubscribeFor is how long the link at the foot of a mail works (datapass.md, 7).
+const unsubscribeFor = 30 * 24 * time.Hour
+
+func (u *unit) unsubscribeLink(person int64, definition, kind string) (string, error) {
+	value, err := u.tx.SealChoice(store.MailChoice{Person: person, Definition: definition, Kind: kind, Until: u.at.Add(unsubscribeFor)})
+	return u.settings.PublicURL + "/desinscription/" + value, err
+}
+
+// MailChoice gives what the link at the foot of a mail is about. ErrNotFound
+// of store for a value that is not ours, or over.
+func (r *Registry) MailChoice(value string) (store.MailChoice, error) {
+	choice, err := r.store.OpenChoice(value)
+	if err == nil && !choice.Until.After(r.now()) {
+		err = store.ErrNotFound
+	}
+	return choice, err
+}
+
+// SetMail switches a kind of mail about a definition on or off for a person.
+type SetMail struct {
+	Person     int64
+	Definition string
+	Kind       string // store.MailsOf...
+	Enabled    bool
+}
+
+func (cmd *SetMail) apply(ctx context.Context, u *unit) error {
+	if _, err := u.tx.Person(ctx, cmd.Person); err != nil {
+		return err
+	}
+	return u.tx.SetMailSetting(ctx, cmd.Person, cmd.Definition, cmd.Kind, cmd.Enabled)
 }
 
 // letterParams fill every template about a request: each uses some of them.
@@ -99,12 +148,18 @@ func (u *unit) letterParams(r habilitation.Request, m habilitation.SendMail) map
 			params["stage"] = map[habilitation.StageType]string{habilitation.StageSandbox: "BAS", habilitation.StageProduction: "PROD"}[d.Stage.Type]
 		}
 	}
+	for name, value := range params {
+		params[name] = strings.Join(strings.Fields(value), " ") // a line of its own, whatever was typed
+	}
 	for _, e := range u.decided {
 		params["reason"] = e.Reason
 	}
 	for _, h := range r.Habilitations {
 		if h.ID == m.Habilitation {
-			params["message"], params["habilitation"] = h.Message, fmt.Sprint(h.ID)
+			params["habilitation"] = fmt.Sprint(h.ID)
+			if m.Mail == habilitation.MailApproved {
+				params["message"] = h.Message
+			}
 			if linked, ok := u.catalogue.Definition(h.Definition); ok && h.ParentID != 0 {
 				params["definition"] = linked.NameWithStage()
 			}

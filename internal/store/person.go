@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -165,4 +168,38 @@ type MailSetting = db.MailSettingsOfRow
 // MailSettings gives a person's choices.
 func (s *Store) MailSettings(ctx context.Context, personID int64) ([]MailSetting, error) {
 	return s.q.MailSettingsOf(ctx, personID)
+}
+
+// MailChoice is what the link at the foot of a mail switches off.
+type MailChoice struct {
+	Person     int64     `json:"p"`
+	Definition string    `json:"d"`
+	Kind       string    `json:"k"`
+	Until      time.Time `json:"u"`
+}
+
+var choiceAD = []byte("mail_setting")
+
+// SealChoice writes a choice as text for a URL, which only this hub can read or make.
+func (t *Tx) SealChoice(c MailChoice) (string, error) {
+	clear, err := json.Marshal(c)
+	if err != nil {
+		return "", err
+	}
+	sealed, err := t.ring.Seal(clear, choiceAD)
+	return base64.RawURLEncoding.EncodeToString(sealed), err
+}
+
+// OpenChoice reads it back; ErrNotFound for what is not ours.
+func (s *Store) OpenChoice(value string) (MailChoice, error) {
+	var c MailChoice
+	sealed, err := base64.RawURLEncoding.DecodeString(value)
+	if err != nil {
+		return c, ErrNotFound
+	}
+	clear, err := s.ring.Open(sealed, choiceAD)
+	if err != nil {
+		return c, ErrNotFound
+	}
+	return c, json.Unmarshal(clear, &c)
 }
