@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"text/template"
 	"time"
 
@@ -207,13 +210,24 @@ func (w *world) join(ctx context.Context) error {
 	return err
 }
 
+// nextPort walks the ports below those that the system gives to outgoing
+// connections, from a place of this process's own: the hub's addresses must be
+// known before it listens.
+var nextPort atomic.Int32
+
+const firstPort, ports = 20_000, 10_000
+
 // freeAddress is a loopback address that was free a moment ago.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // released at once
-	if err != nil {
-		return "", err
+	nextPort.CompareAndSwap(0, rand.Int32N(ports)+1) //nolint:gosec // spreads processes, protects nothing
+	for range ports {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+int(nextPort.Add(1)%ports)))
+		l, err := net.Listen("tcp", address) //nolint:noctx // released at once
+		if err == nil {
+			return address, l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", errors.New("no free port on loopback")
 }
 
 var demoSettings = template.Must(template.New("").Parse(`# The settings of the demo: a real file, as an operator would write it.

@@ -9,8 +9,10 @@ import (
 	"time"
 )
 
-// awaitReady waits until the hub says that it is ready.
+// awaitReady waits until the hub says that it is ready, half a minute at most.
 func (w *world) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stepLimit)
+	defer cancel()
 	_, err := eventually(ctx, func() (any, error) {
 		status, _, err := browse(ctx, http.MethodGet, w.publicURL+"/readyz")
 		if err == nil && status != http.StatusOK {
