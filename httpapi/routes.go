@@ -16,6 +16,7 @@ import (
 	"github.com/passerelle-hub/passerelle/httpapi/page"
 	"github.com/passerelle-hub/passerelle/httpapi/problem"
 	"github.com/passerelle-hub/passerelle/httpapi/token"
+	"github.com/passerelle-hub/passerelle/httpapi/v1"
 )
 
 // Routes is what the public listener serves.
@@ -26,6 +27,7 @@ type Routes struct {
 	Bounces    http.Handler
 	Token      *token.Handler
 	Handover   *handover.Handler
+	V1         *v1.Handler
 	PerAddress int // requests a minute of one address to pages that need no credential
 }
 
@@ -45,9 +47,15 @@ func (rt Routes) Handler() http.Handler {
 	r.Get("/.well-known/jwks.json", problem.Handle(token.Translate, rt.Token.JWKS))
 	r.Post("/token/introspect", problem.Handle(token.Translate, rt.Token.Introspect))
 
+	api := *rt.V1
+	api.LimitByAddress = rt.limitByAddress
+	r.Mount("/api/v1", api.Router())
+	r.Mount("/api/oauth", api.OAuth())
+	r.Get("/api/frontal", v1.Frontal)
+
 	r.Handle("/assets/*", page.Assets())
 	r.Group(func(r chi.Router) {
-		r.Use(http.NewCrossOriginProtection().Handler, rt.limitByAddress())
+		r.Use(http.NewCrossOriginProtection().Handler, rt.limitByAddress(tooMany))
 		r.Get("/remise/{link}", rt.Handover.Show)
 		r.Post("/remise/{link}", rt.Handover.Reveal)
 		r.Post("/remise/{link}/renouveler", rt.Handover.Renew)
@@ -55,14 +63,16 @@ func (rt Routes) Handler() http.Handler {
 	return r
 }
 
-func (rt Routes) limitByAddress() func(http.Handler) http.Handler {
+func (rt Routes) limitByAddress(tooMany http.HandlerFunc) func(http.Handler) http.Handler {
 	return httprate.Limit(rt.PerAddress, time.Minute,
 		httprate.WithKeyFuncs(func(r *http.Request) (string, error) { return Address(r), nil }),
-		httprate.WithLimitHandler(func(w http.ResponseWriter, r *http.Request) {
-			p := problem.New(http.StatusTooManyRequests, "trop-de-requetes", "Trop de requêtes", "Attendez un instant avant de recommencer.")
-			p.After = time.Minute
-			problem.Write(w, r, p)
-		}))
+		httprate.WithLimitHandler(tooMany))
+}
+
+func tooMany(w http.ResponseWriter, r *http.Request) {
+	p := problem.New(http.StatusTooManyRequests, "trop-de-requetes", "Trop de requêtes", "Attendez un instant avant de recommencer.")
+	p.After = time.Minute
+	problem.Write(w, r, p)
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
+	"github.com/passerelle-hub/passerelle/httpapi/v1"
 	"github.com/passerelle-hub/passerelle/internal/jose"
 )
 
@@ -37,4 +38,16 @@ func (h *hub) openCallers() (*auth.Authenticator, error) {
 		})
 	}
 	return a, nil
+}
+
+// apiV1 gives DataPass's API over the hub's requests.
+func (h *hub) apiV1(callers *auth.Authenticator) *v1.Handler {
+	sources := map[string]string{}
+	for _, s := range h.config.DataPass.Sources {
+		sources[s.Name] = s.API.URL
+	}
+	return &v1.Handler{
+		Store: h.store, Registry: h.registry, Callers: callers, Catalogue: h.catalogue, Sources: sources,
+		PerClient: h.config.RateLimits.PerClient, MaxBody: int64(h.config.HTTP.MaxBody), Now: h.now,
+	}
 }

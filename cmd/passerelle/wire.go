@@ -273,7 +273,7 @@ func (h *hub) openRoutes() error {
 			Registry: h.registry, Tokens: h.tokenReader(), Callers: callers, Definitions: h.catalogue.Definitions, MaxAge: h.config.Introspection.MaxAge,
 			KeySet: func(ctx context.Context) (jose.JWKS, error) { return jose.Publish(ctx, h.keys) },
 		},
-		Handover: pages, PerAddress: h.config.RateLimits.PerAddress,
+		Handover: pages, V1: h.apiV1(callers), PerAddress: h.config.RateLimits.PerAddress,
 	}
 	return nil
 }

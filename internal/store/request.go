@@ -56,35 +56,8 @@ func readRequest(ctx context.Context, q *db.Queries, id int64) (habilitation.Req
 	if err != nil {
 		return habilitation.Request{}, notFound(err, "request", id)
 	}
-	r := habilitation.Request{
-		ID:              row.Request.ID,
-		Origin:          habilitation.Origin(row.Request.Origin),
-		Source:          row.Request.Source,
-		ExternalID:      val(row.Request.ExternalID),
-		PublicID:        row.Request.PublicID,
-		Definition:      row.Request.Definition,
-		Form:            row.Request.Form,
-		State:           habilitation.State(row.Request.State),
-		Reopening:       row.Request.Reopening,
-		Organization:    organizationOf(row.Organization),
-		Applicant:       applicantOf(row.Person),
-		CreatedAt:       row.Request.CreatedAt,
-		TermsAccepted:   row.Request.TermsAccepted,
-		DPOInformed:     row.Request.DpoInformed,
-		LastSubmittedAt: val(row.Request.LastSubmittedAt),
-		LastValidatedAt: val(row.Request.LastValidatedAt),
-		ReopenedAt:      val(row.Request.ReopenedAt),
-		AppliedAt:       val(row.Request.AppliedAt),
-		Version:         row.Request.Version,
-	}
-	if row.Request.ServiceProviderID != "" {
-		r.ServiceProvider = &habilitation.ServiceProvider{
-			ID:    row.Request.ServiceProviderID,
-			SIRET: row.Request.ServiceProviderSiret,
-			Type:  row.Request.ServiceProviderType,
-		}
-	}
-	if err := json.Unmarshal(row.Request.Data, &r.Data); err != nil {
+	r, err := requestOf(row.Request, row.Organization, row.Person)
+	if err != nil {
 		return r, err
 	}
 	rows, err := q.HabilitationsOf(ctx, id)
@@ -99,6 +72,39 @@ func readRequest(ctx context.Context, q *db.Queries, id int64) (habilitation.Req
 		r.Habilitations = append(r.Habilitations, habil)
 	}
 	return r, nil
+}
+
+// requestOf gives a row's request, without its habilitations.
+func requestOf(row db.Request, organization db.Organization, person db.Person) (habilitation.Request, error) {
+	r := habilitation.Request{
+		ID:              row.ID,
+		Origin:          habilitation.Origin(row.Origin),
+		Source:          row.Source,
+		ExternalID:      val(row.ExternalID),
+		PublicID:        row.PublicID,
+		Definition:      row.Definition,
+		Form:            row.Form,
+		State:           habilitation.State(row.State),
+		Reopening:       row.Reopening,
+		Organization:    organizationOf(organization),
+		Applicant:       applicantOf(person),
+		CreatedAt:       row.CreatedAt,
+		TermsAccepted:   row.TermsAccepted,
+		DPOInformed:     row.DpoInformed,
+		LastSubmittedAt: val(row.LastSubmittedAt),
+		LastValidatedAt: val(row.LastValidatedAt),
+		ReopenedAt:      val(row.ReopenedAt),
+		AppliedAt:       val(row.AppliedAt),
+		Version:         row.Version,
+	}
+	if row.ServiceProviderID != "" {
+		r.ServiceProvider = &habilitation.ServiceProvider{
+			ID:    row.ServiceProviderID,
+			SIRET: row.ServiceProviderSiret,
+			Type:  row.ServiceProviderType,
+		}
+	}
+	return r, json.Unmarshal(row.Data, &r.Data)
 }
 
 func organizationOf(row db.Organization) habilitation.Organization {

@@ -1,0 +1,191 @@
+package v1
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/passerelle-hub/passerelle/httpapi/auth"
+	"github.com/passerelle-hub/passerelle/internal/habilitation"
+	"github.com/passerelle-hub/passerelle/internal/registry"
+)
+
+// creation is the body of POST /demandes (datapass.md, 3.4). Further keys are
+// ignored, as DataPass does, except in data.
+type creation struct {
+	Demande *struct {
+		FormUID   string `json:"form_uid"`
+		Type      string `json:"type"`
+		Applicant *struct {
+			Email       string `json:"email"`
+			GivenName   string `json:"given_name"`
+			FamilyName  string `json:"family_name"`
+			JobTitle    string `json:"job_title"`
+			PhoneNumber string `json:"phone_number"`
+		} `json:"applicant"`
+		Organization *struct {
+			SIRET string `json:"siret"`
+		} `json:"organization"`
+		Data json.RawMessage `json:"data"`
+	} `json:"demande"`
+}
+
+// createRequest makes a draft in the name of an applicant. The event is
+// create_by_api; fields are not required yet.
+func (h *Handler) createRequest(w http.ResponseWriter, r *http.Request) error {
+	var body creation
+	if err := h.readJSON(w, r, &body); err != nil {
+		return err
+	}
+	demande := body.Demande
+	switch {
+	case demande == nil:
+		return missingParameter("demande")
+	case demande.Applicant == nil:
+		return missingParameter("applicant")
+	case demande.Organization == nil:
+		return missingParameter("organization")
+	}
+	caller, _ := auth.CallerOf(r.Context())
+	applicant := demande.Applicant
+	cmd := &registry.CreateRequest{
+		Caller: caller.Viewer(), ByAPI: true, Form: demande.FormUID, Definition: demande.Type, Answers: answers(demande.Data),
+		Applicant: habilitation.Applicant{
+			Email: strings.ToLower(plain(applicant.Email)), GivenName: plain(applicant.GivenName), FamilyName: plain(applicant.FamilyName),
+			JobTitle: plain(applicant.JobTitle), PhoneNumber: plain(applicant.PhoneNumber),
+		},
+		SIRET: plain(demande.Organization.SIRET),
+	}
+	if err := h.Registry.Record(r.Context(), cmd); err != nil {
+		return err
+	}
+	return h.answer(w, r, http.StatusCreated, cmd.Request.ID)
+}
+
+// change is the body of PATCH and PUT /demandes/{id}.
+type change struct {
+	Demande *struct {
+		Data json.RawMessage `json:"data"`
+	} `json:"demande"`
+}
+
+// updateRequest changes answers, also of a request that was submitted
+// (datapass.md, 3.4); the event is update_by_api. If-Match is honoured when it
+// is there.
+func (h *Handler) updateRequest(w http.ResponseWriter, r *http.Request) error {
+	id, err := h.requestID(r)
+	if err != nil {
+		return err
+	}
+	version, err := readIfMatch(r.Header.Get("If-Match"))
+	if err != nil {
+		return err
+	}
+	var body change
+	if err := h.readJSON(w, r, &body); err != nil {
+		return err
+	}
+	switch {
+	case body.Demande == nil:
+		return missingParameter("demande")
+	case answers(body.Demande.Data) == nil:
+		return missingParameter("data")
+	}
+	caller, _ := auth.CallerOf(r.Context())
+	cmd := &registry.UpdateRequest{
+		Target: registry.Target{ID: id, Caller: caller.Viewer(), Version: version}, Answers: body.Demande.Data, ByAPI: true,
+	}
+	if err := h.Registry.Record(r.Context(), cmd); err != nil {
+		if habilitation.RefusedFor(err, habilitation.RefusedMirrored) {
+			return h.drivenElsewhere(r, id, err)
+		}
+		return err
+	}
+	return h.answer(w, r, http.StatusOK, id)
+}
+
+// drivenElsewhere says where a mirrored request is changed.
+func (h *Handler) drivenElsewhere(r *http.Request, id int64, refusal error) error {
+	req, err := h.Store.Request(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	f := translate(refusal)
+	if site := h.Sources[req.Source]; site != "" {
+		f.errors[0].Detail += fmt.Sprintf(" Elle s’y trouve à l’adresse %s/demandes/%d.", strings.TrimSuffix(site, "/"), req.ExternalID)
+	}
+	return f
+}
+
+// answers is nil for none.
+func answers(data json.RawMessage) []byte {
+	if text := bytes.TrimSpace(data); len(text) > 0 && string(text) != "null" {
+		return text
+	}
+	return nil
+}
+
+// plain is text without spaces around and the one character that Postgres
+// cannot hold.
+func plain(s string) string { return strings.TrimSpace(strings.ReplaceAll(s, "\x00", "")) }
+
+// readIfMatch reads a version; "" and * ask for none.
+func readIfMatch(header string) (int64, error) {
+	if header == "" || header == "*" {
+		return 0, nil
+	}
+	version, err := strconv.ParseInt(strings.Trim(header, `"`), 10, 64)
+	if err != nil || version <= 0 || header != `"`+strconv.FormatInt(version, 10)+`"` {
+		return 0, errStale
+	}
+	return version, nil
+}
+
+// readJSON reads one JSON object of the proper types.
+func (h *Handler) readJSON(w http.ResponseWriter, r *http.Request, into any) error {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return errMediaType
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.MaxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return errTooLarge
+	case err != nil:
+		return errBody
+	}
+	err = json.Unmarshal(body, into)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong) && wrong.Field != "":
+		return wrongType(wrong)
+	case err != nil:
+		return errBody
+	}
+	return nil
+}
+
+// wrongType names the key whose value is of another type.
+func wrongType(e *json.UnmarshalTypeError) *failure {
+	key := strings.TrimPrefix(strings.TrimPrefix(e.Field, "demande"), ".")
+	title := titleInvalid
+	switch {
+	case strings.HasPrefix(key, "applicant"):
+		title = "Demandeur invalide"
+	case strings.HasPrefix(key, "organization"):
+		title = "Organisation invalide"
+	case key == "":
+		key = "demande"
+	}
+	expected := "un texte"
+	if e.Type.Kind().String() == "struct" {
+		expected = "un objet"
+	}
+	return fail(http.StatusUnprocessableEntity, title, "Le paramètre « "+key+" » doit être "+expected+".", "/"+strings.ReplaceAll(key, ".", "/"))
+}

@@ -1,0 +1,59 @@
+-- name: RequestsByID :many
+select sqlc.embed(request), sqlc.embed(organization), sqlc.embed(person)
+from request
+join organization on organization.id = request.organization_id
+join person on person.id = request.applicant_id
+where request.id = any (@ids::bigint[]);
+
+-- name: HabilitationsOfRequests :many
+select * from habilitation where request_id = any (@request_ids::bigint[]) order by id;
+
+-- name: EventsOfRequests :many
+-- DataPass's events of some requests. One that was inferred gives way to the webhook that told of it later.
+select h.id, h.request_id, h.event, h.at
+from history h
+where h.request_id = any (@request_ids::bigint[]) and h.event = any (@names::text[])
+  and not (coalesce(h.detail ->> 'inferred', '') = 'true' and exists (
+      select from history t
+      where t.request_id = h.request_id and t.event = h.event and t.seq > h.seq and t.detail ->> 'outcome' in ('late', 'no_effect')))
+order by h.request_id, h.seq;
+
+-- name: TokenIDsOfRequests :many
+-- The token id of each request for its own definition: of its oldest credential alive, else of its last one.
+select distinct on (c.request_id) c.request_id, c.id
+from credential c
+join request r on r.id = c.request_id and r.definition = c.definition
+where c.request_id = any (@request_ids::bigint[]) and c.state <> 'cancelled'
+order by c.request_id, (c.state in ('requested', 'prepared', 'issuing', 'active', 'expiring', 'rotating', 'suspended', 'failed')) desc, c.number;
+
+-- name: RequestIDsShownAs :many
+-- Which requests a number shown by API v1 names: a source's id, or ours.
+select id from request
+where definition = any (@definitions::text[]) and (external_id = @shown::bigint or id = @shown::bigint)
+order by id;
+
+-- name: HabilitationIDsShownAs :many
+select id from habilitation
+where definition = any (@definitions::text[]) and (external_id = @shown::bigint or id = @shown::bigint)
+order by id;
+
+-- name: HabilitationsWithRequest :many
+select sqlc.embed(h), r.id as shown_id, r.external_id as shown_external_id
+from habilitation h
+join request r on r.id = h.request_id
+where h.id = any (@ids::bigint[]);
+
+-- name: EndpointByNumber :one
+select id, definition from endpoint where number = @number;
+
+-- name: AttemptsOf :many
+select a.id, v.type as event, a.status, a.answer, a.at, r.id as request_id, r.external_id
+from delivery d
+join attempt a on a.delivery_id = d.id
+join event v on v.id = d.event_id
+left join request r on r.id = v.request_id
+where d.endpoint_id = @endpoint_id
+  and (sqlc.narg('since')::timestamptz is null or a.at >= sqlc.narg('since')::timestamptz)
+  and (sqlc.narg('until')::timestamptz is null or a.at <= sqlc.narg('until')::timestamptz)
+order by a.at desc, a.id desc
+limit @max_rows;
