@@ -115,7 +115,7 @@ func TestBadInputGetsAClearErrorAndNoEffect(t *testing.T) {
 		"not JSON":                       {"/webhooks/datapass/" + demoSource, signed("event=approve"), "event=approve", 400, "JSON"},
 		"JSON that is no event":          {"/webhooks/datapass/" + demoSource, signed(`{}`), `{}`, 400, "/event"},
 		"an empty body":                  {"/webhooks/datapass/" + demoSource, signed(""), "", 400, "JSON"},
-		"introspection without a client": {"/token/introspect", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "token=x", 401, "client"},
+		"introspection without a client": {"/token/introspect", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "token=x", 401, "Identification"},
 		"an unknown path":                {"/webhooks", signed(event), event, 404, "Introuvable"},
 	} {
 		t.Run(name, func(t *testing.T) {
