@@ -56,8 +56,8 @@ type Request struct {
 	ServiceProvider *ServiceProvider // the editor named by the form; nil when it names none
 	Habilitations   []Habilitation   // by creation
 	CreatedAt       time.Time
-	TermsAccepted   bool // the definition's terms of service
-	DPOInformed     bool // the data protection officer knows of the request
+	TermsAccepted   bool      // the definition's terms of service
+	DPOInformed     bool      // the data protection officer knows of the request
 	LastSubmittedAt time.Time // zero: never
 	LastValidatedAt time.Time
 	ReopenedAt      time.Time

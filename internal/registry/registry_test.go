@@ -186,8 +186,12 @@ func TestEventsInAnyOrderEndInTheSameState(t *testing.T) {
 		"submit": sample(t, "webhook-submit.json"), "approve": sample(t, "webhook-approve.json"), "revoke": sample(t, "webhook-revoke.json"),
 	}
 	for _, order := range [][]string{
-		{"submit", "approve", "revoke"}, {"revoke", "approve", "submit"}, {"approve", "submit", "revoke"},
-		{"approve", "revoke", "submit"}, {"submit", "revoke", "approve"}, {"revoke", "submit", "approve"},
+		{"submit", "approve", "revoke"},
+		{"revoke", "approve", "submit"},
+		{"approve", "submit", "revoke"},
+		{"approve", "revoke", "submit"},
+		{"submit", "revoke", "approve"},
+		{"revoke", "submit", "approve"},
 	} {
 		t.Run(strings.Join(order, " then "), func(t *testing.T) {
 			t.Parallel()
