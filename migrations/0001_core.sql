@@ -117,7 +117,8 @@ create table inbound_event (
     applied_at   timestamptz,
     unique (source, body_sha256)
 );
-alter table inbound_event alter column body_sealed set storage external;
+-- Packed and sealed, a body fits beside its row: no second table to write.
+alter table inbound_event alter column body_sealed set storage main;
 create index inbound_event_waiting on inbound_event (source, external_id, fired_at, id) where state = 'received';
 create index inbound_event_parked on inbound_event (received_at) where state = 'parked';
 

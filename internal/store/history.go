@@ -72,7 +72,10 @@ func lineHash(row db.InsertHistoryParams) ([]byte, error) {
 	return sum.Sum(nil), nil
 }
 
+// HistoryLine is a stored line.
+type HistoryLine = db.History
+
 // History gives a request's lines, oldest first.
-func (s *Store) History(ctx context.Context, requestID int64) ([]db.History, error) {
+func (s *Store) History(ctx context.Context, requestID int64) ([]HistoryLine, error) {
 	return s.q.HistoryOf(ctx, requestID)
 }

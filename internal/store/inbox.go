@@ -114,7 +114,7 @@ func (b *Inbox) Put(ctx context.Context, in Incoming) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	sealed, err := b.store.ring.Seal(in.Body, inboundAD(id))
+	sealed, err := b.store.ring.Seal(deflate(in.Body), inboundAD(id))
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -188,11 +188,17 @@ func (b *Inbox) commit(ctx context.Context, batch []*pending) error {
 			}
 		}
 		if len(fresh) > 0 {
-			if err := tx.insertInbound(ctx, fresh); err != nil {
+			stored, err := tx.insertInbound(ctx, fresh)
+			if err != nil {
 				return err
 			}
-			if known, err = tx.findInbound(ctx, batch); err != nil {
-				return err
+			for _, row := range stored {
+				known[bodyKey{row.Source, [32]byte(row.BodySha256)}] = db.FindInboundRow(row)
+			}
+			if len(stored) < len(fresh) { // another transaction was first with some
+				if known, err = tx.findInbound(ctx, batch); err != nil {
+					return err
+				}
 			}
 			if err := b.wakeFor(ctx, tx, fresh, known); err != nil {
 				return err
@@ -263,10 +269,10 @@ func (t *Tx) findInbound(ctx context.Context, batch []*pending) (map[bodyKey]db.
 	return found, nil
 }
 
-func (t *Tx) insertInbound(ctx context.Context, fresh []*pending) error {
+func (t *Tx) insertInbound(ctx context.Context, fresh []*pending) ([]db.InsertInboundRow, error) {
 	tokens, err := t.reserve(ctx, fresh)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var a db.InsertInboundParams
 	for _, p := range fresh {

@@ -15,6 +15,24 @@ func (t *Tx) SaveNative(ctx context.Context, change habilitation.Change, definit
 	return t.saveRequest(ctx, change, change.Request.Organization.ID, change.Request.Applicant.ID, definitionSet, now)
 }
 
+// FirstOwnID is where our ids start: a lower number is a source's
+// (migrations/0003_applications.sql).
+const FirstOwnID = 1_000_000_000
+
+// RequestsNamed gives the requests that a number names: the one of that id, or
+// those of sources, one a source.
+func (s *Store) RequestsNamed(ctx context.Context, shown int64) ([]int64, error) {
+	if shown >= FirstOwnID {
+		return []int64{shown}, nil
+	}
+	return s.q.RequestsNamed(ctx, shown)
+}
+
+// RequestsOfHabilitation gives the requests whose habilitation a number names.
+func (s *Store) RequestsOfHabilitation(ctx context.Context, shown int64) ([]int64, error) {
+	return s.q.RequestsOfHabilitation(ctx, shown)
+}
+
 // LockKey serialises the writers of something that has no row of its own until
 // the end of the transaction.
 func (t *Tx) LockKey(ctx context.Context, key string) error { return t.q.LockKey(ctx, key) }

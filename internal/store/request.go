@@ -282,7 +282,11 @@ func (t *Tx) WaitingInbound(ctx context.Context, key InboundKey) ([]WaitingInbou
 	}
 	events := make([]WaitingInbound, len(rows))
 	for i, row := range rows {
-		body, err := t.ring.Open(row.BodySealed, inboundAD(row.ID))
+		packed, err := t.ring.Open(row.BodySealed, inboundAD(row.ID))
+		if err != nil {
+			return nil, err
+		}
+		body, err := inflate(packed)
 		if err != nil {
 			return nil, err
 		}

@@ -66,7 +66,7 @@ func (q *Queries) FindInbound(ctx context.Context, source string, hashes [][]byt
 	return items, nil
 }
 
-const insertInbound = `-- name: InsertInbound :exec
+const insertInbound = `-- name: InsertInbound :many
 insert into inbound_event (id, source, body_sha256, body_sealed, event, definition, external_id, environment, fired_at,
                            token_id, correlation, state, reason)
 select t.id, t.source, t.body_sha256, t.body_sealed, t.event, t.definition, t.external_id, t.environment, t.fired_at,
@@ -86,6 +86,7 @@ from (select unnest($1::uuid[]) as id,
              unnest($13::text[]) as reason) as t
 order by t.source, t.body_sha256
 on conflict (source, body_sha256) do nothing
+returning id, source, body_sha256, token_id
 `
 
 type InsertInboundParams struct {
@@ -104,8 +105,16 @@ type InsertInboundParams struct {
 	Reasons      []string
 }
 
-func (q *Queries) InsertInbound(ctx context.Context, arg InsertInboundParams) error {
-	_, err := q.db.Exec(ctx, insertInbound,
+type InsertInboundRow struct {
+	ID         uuid.UUID
+	Source     string
+	BodySha256 []byte
+	TokenID    *uuid.UUID
+}
+
+// Gives the rows stored now: what another transaction stored first is not among them.
+func (q *Queries) InsertInbound(ctx context.Context, arg InsertInboundParams) ([]InsertInboundRow, error) {
+	rows, err := q.db.Query(ctx, insertInbound,
 		arg.Ids,
 		arg.Sources,
 		arg.Hashes,
@@ -120,7 +129,27 @@ func (q *Queries) InsertInbound(ctx context.Context, arg InsertInboundParams) er
 		arg.States,
 		arg.Reasons,
 	)
-	return err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []InsertInboundRow
+	for rows.Next() {
+		var i InsertInboundRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Source,
+			&i.BodySha256,
+			&i.TokenID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const latestApproveToken = `-- name: LatestApproveToken :one

@@ -173,6 +173,16 @@ type History struct {
 	Hash        []byte
 }
 
+type IdempotentAnswer struct {
+	Caller    string
+	Key       string
+	Hash      []byte
+	Status    int32
+	Header    json.RawMessage
+	Body      []byte
+	CreatedAt time.Time
+}
+
 type InboundEvent struct {
 	ID          uuid.UUID
 	Source      string

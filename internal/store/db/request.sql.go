@@ -427,6 +427,56 @@ func (q *Queries) RequestIDByExternal(ctx context.Context, source string, extern
 	return id, err
 }
 
+const requestsNamed = `-- name: RequestsNamed :many
+select id from request where id = $1 or external_id = $1 order by id limit 3
+`
+
+// What a number names: our id, or that of a source.
+func (q *Queries) RequestsNamed(ctx context.Context, shown int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, requestsNamed, shown)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const requestsOfHabilitation = `-- name: RequestsOfHabilitation :many
+select request_id from habilitation where id = $1 or external_id = $1 order by id limit 3
+`
+
+// The requests whose habilitation a number names: our id, or that of a source.
+func (q *Queries) RequestsOfHabilitation(ctx context.Context, shown int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, requestsOfHabilitation, shown)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var request_id int64
+		if err := rows.Scan(&request_id); err != nil {
+			return nil, err
+		}
+		items = append(items, request_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const reserveHabilitationIDs = `-- name: ReserveHabilitationIDs :many
 select nextval(pg_get_serial_sequence('habilitation', 'id'))::bigint from generate_series(1, $1::integer)
 `

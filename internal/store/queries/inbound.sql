@@ -35,7 +35,8 @@ from (select unnest(@sources::text[]) as source,
              unnest(@fired_ats::timestamptz[]) as fired_at) as t
 where r.source = t.source and r.external_id = t.external_id and r.closed_at is null and r.fired_at <= t.fired_at;
 
--- name: InsertInbound :exec
+-- name: InsertInbound :many
+-- Gives the rows stored now: what another transaction stored first is not among them.
 insert into inbound_event (id, source, body_sha256, body_sealed, event, definition, external_id, environment, fired_at,
                            token_id, correlation, state, reason)
 select t.id, t.source, t.body_sha256, t.body_sealed, t.event, t.definition, t.external_id, t.environment, t.fired_at,
@@ -54,7 +55,8 @@ from (select unnest(@ids::uuid[]) as id,
              unnest(@states::text[]) as state,
              unnest(@reasons::text[]) as reason) as t
 order by t.source, t.body_sha256
-on conflict (source, body_sha256) do nothing;
+on conflict (source, body_sha256) do nothing
+returning id, source, body_sha256, token_id;
 
 -- name: WaitingInbound :many
 -- What is to be applied to one request, in the order of the source.

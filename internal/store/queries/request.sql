@@ -119,3 +119,11 @@ order by 1;
 select event, detail from history
 where request_id = @request_id and event in ('create', 'create_by_api', 'update_by_api', 'admin_update', 'submit')
 order by seq;
+
+-- name: RequestsNamed :many
+-- What a number names: our id, or that of a source.
+select id from request where id = @shown or external_id = @shown order by id limit 3;
+
+-- name: RequestsOfHabilitation :many
+-- The requests whose habilitation a number names: our id, or that of a source.
+select request_id from habilitation where id = @shown or external_id = @shown order by id limit 3;
