@@ -10,5 +10,5 @@
 //
 // Simulators are used by tests, by `passerelle demo` and by `passerelle
 // simulate`: this package does not import "testing", and imports the standard
-// library and chi only. The rules it serves are in api-managers.md, section 5.
+// library, chi and yaml only. The rules it serves are in api-managers.md, section 5.
 package partnertest
