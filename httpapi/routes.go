@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/httprate"
 
 	"github.com/passerelle-hub/passerelle/httpapi/handover"
+	"github.com/passerelle-hub/passerelle/httpapi/hub"
 	"github.com/passerelle-hub/passerelle/httpapi/page"
 	"github.com/passerelle-hub/passerelle/httpapi/problem"
 	"github.com/passerelle-hub/passerelle/httpapi/token"
@@ -28,6 +29,8 @@ type Routes struct {
 	Token      *token.Handler
 	Handover   *handover.Handler
 	V1         *v1.Handler
+	Hub        *hub.Handler
+	Mails      *hub.Unsubscribe
 	PerAddress int // requests a minute of one address to pages that need no credential
 }
 
@@ -53,12 +56,18 @@ func (rt Routes) Handler() http.Handler {
 	r.Mount("/api/oauth", api.OAuth())
 	r.Get("/api/frontal", v1.Frontal)
 
+	if rt.Hub != nil {
+		r.Mount("/hub/v1", rt.Hub.Router())
+	}
+
 	r.Handle("/assets/*", page.Assets())
 	r.Group(func(r chi.Router) {
 		r.Use(http.NewCrossOriginProtection().Handler, rt.limitByAddress(tooMany))
 		r.Get("/remise/{link}", rt.Handover.Show)
 		r.Post("/remise/{link}", rt.Handover.Reveal)
 		r.Post("/remise/{link}/renouveler", rt.Handover.Renew)
+		r.Get("/desinscription/{choice}", rt.Mails.Show)
+		r.Post("/desinscription/{choice}", rt.Mails.Apply)
 	})
 	return r
 }

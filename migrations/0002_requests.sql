@@ -47,3 +47,16 @@ create index request_form_state on request (form, state, created_at desc, id des
 create index organization_words on organization
     using gin (to_tsvector('simple', translate(lower(name), 'àâäáãçéèêëíìîïñóòôöõúùûüýÿ''’-', 'aaaaaceeeeiiiinooooouuuuyy   ')));
 create index person_email on person (email);
+
+-- Answers to POSTs that carried an Idempotency-Key, kept for a day.
+create table idempotent_answer (
+    caller     text not null,
+    key        text not null,
+    hash       bytea not null,           -- of method, path and body
+    status     integer not null,
+    header     jsonb not null,
+    body       bytea not null,
+    created_at timestamptz not null,
+    primary key (caller, key)
+);
+create index idempotent_answer_created on idempotent_answer (created_at);

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
+	hubapi "github.com/passerelle-hub/passerelle/httpapi/hub"
 	"github.com/passerelle-hub/passerelle/httpapi/v1"
 	"github.com/passerelle-hub/passerelle/internal/jose"
 )
@@ -49,5 +51,19 @@ func (h *hub) apiV1(callers *auth.Authenticator) *v1.Handler {
 	return &v1.Handler{
 		Store: h.store, Registry: h.registry, Callers: callers, Catalogue: h.catalogue, Sources: sources,
 		PerClient: h.config.RateLimits.PerClient, MaxBody: int64(h.config.HTTP.MaxBody), Now: h.now,
+	}
+}
+
+// apiHub gives the hub's own API over its requests.
+func (h *hub) apiHub(callers *auth.Authenticator) *hubapi.Handler {
+	pages := map[string]string{}
+	for _, s := range h.config.DataPass.Sources {
+		if u, err := url.Parse(s.API.URL); err == nil && u.Host != "" {
+			pages[s.Name] = u.Scheme + "://" + u.Host
+		}
+	}
+	return &hubapi.Handler{
+		Store: h.store, Registry: h.registry, Callers: callers, Catalogue: h.catalogue, Sources: pages,
+		PerClient: h.config.RateLimits.PerClient, MaxBody: int64(h.config.HTTP.MaxBody),
 	}
 }

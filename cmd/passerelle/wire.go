@@ -28,6 +28,7 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors/webhook"
 	"github.com/passerelle-hub/passerelle/httpapi"
 	"github.com/passerelle-hub/passerelle/httpapi/handover"
+	hubapi "github.com/passerelle-hub/passerelle/httpapi/hub"
 	"github.com/passerelle-hub/passerelle/httpapi/inbound"
 	tokenapi "github.com/passerelle-hub/passerelle/httpapi/token"
 	"github.com/passerelle-hub/passerelle/internal/jose"
@@ -260,6 +261,10 @@ func (h *hub) openRoutes() error {
 	if err != nil {
 		return err
 	}
+	unsubscribe, err := hubapi.NewUnsubscribe(h.registry)
+	if err != nil {
+		return err
+	}
 	duration := httpapi.NewDuration()
 	h.metrics.MustRegister(duration)
 	h.routes = httpapi.Routes{
@@ -273,7 +278,7 @@ func (h *hub) openRoutes() error {
 			Registry: h.registry, Tokens: h.tokenReader(), Callers: callers, Definitions: h.catalogue.Definitions, MaxAge: h.config.Introspection.MaxAge,
 			KeySet: func(ctx context.Context) (jose.JWKS, error) { return jose.Publish(ctx, h.keys) },
 		},
-		Handover: pages, V1: h.apiV1(callers), PerAddress: h.config.RateLimits.PerAddress,
+		Handover: pages, V1: h.apiV1(callers), Hub: h.apiHub(callers), Mails: unsubscribe, PerAddress: h.config.RateLimits.PerAddress,
 	}
 	return nil
 }

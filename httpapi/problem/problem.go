@@ -26,11 +26,12 @@ type Problem struct {
 	After    time.Duration `json:"-"` // becomes Retry-After
 }
 
-// FieldError names one key at fault, as a JSON pointer or a header.
+// FieldError names one key at fault, as a JSON pointer, a header or a parameter.
 type FieldError struct {
-	Pointer string `json:"pointer,omitempty"`
-	Header  string `json:"header,omitempty"`
-	Detail  string `json:"detail"`
+	Pointer   string `json:"pointer,omitempty"`
+	Header    string `json:"header,omitempty"`
+	Parameter string `json:"parameter,omitempty"` // of the query
+	Detail    string `json:"detail"`
 }
 
 // Error makes a Problem an error, so that handlers return it.

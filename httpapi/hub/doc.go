@@ -1,0 +1,39 @@
+// Package hub serves the hub's own API, /hub/v1: the life of requests from
+// draft to archived, instruction included, their history, lists and search.
+//
+// A handler decodes, and calls one command of internal/registry or one read of
+// internal/store; errors leave as problem documents that name the field. Who
+// may do what is decided by the tables of internal/habilitation alone; below is
+// what they make of each route, for a request that is in the right state. 401
+// is for callers without a token. A test walks it.
+//
+//	route                                        stranger  contact  member  verified  applicant  reporter  instructor  manager  developer  application  reader  admin
+//	GET /me                                      200       200      200     200       200        200       200         200      200        200          200     200
+//	GET /me/mails                                200       200      200     200       200        200       200         200      200        403          403     200
+//	PUT /me/mails/{definition}/{kind}            204       204      204     204       204        204       204         204      204        403          403     204
+//	GET /requests                                200       200      200     200       200        200       200         200      200        200          200     200
+//	POST /requests                               422       201      201     201       201        422       422         422      422        201          403     422
+//	GET /requests/{id}                           404       200      404     200       200        200       200         200      200        200          200     200
+//	PATCH /requests/{id}                         404       403      403     403       200        403       403         403      403        200          403     403
+//	GET /requests/{id}/history                   404       403      404     200       200        200       200         200      200        200          200     200
+//	POST /requests/{id}/submit                   404       403      403     403       200        403       403         403      403        403          403     403
+//	POST /requests/{id}/approve                  404       403      403     403       403        403       200         200      403        403          403     403
+//	POST /requests/{id}/refuse                   404       403      403     403       403        403       200         200      403        403          403     403
+//	POST /requests/{id}/request-changes          404       403      403     403       403        403       200         200      403        403          403     403
+//	POST /requests/{id}/revoke                   404       403      403     403       403        403       200         200      403        403          403     403
+//	POST /requests/{id}/archive                  404       403      403     403       200        403       200         200      403        403          403     403
+//	POST /requests/{id}/reopen                   404       403      403     403       200        403       403         403      403        403          403     403
+//	POST /requests/{id}/cancel-reopening         404       403      403     403       200        403       200         200      403        403          403     403
+//	POST /requests/{id}/start-next-stage         404       403      403     403       200        403       403         403      403        403          403     403
+//	POST /requests/{id}/cancel-next-stage        404       403      403     403       200        403       200         200      403        403          403     403
+//	POST /requests/{id}/transfer                 404       403      200     200       200        403       200         200      403        403          403     403
+//	POST /requests/{id}/transfer-to-organization 404       403      403     403       403        403       403         403      403        403          403     200
+//	GET /habilitations/{id}                      404       200      404     200       200        200       200         200      200        200          200     200
+//
+// member is of the request's organisation, verified one whose link with it is;
+// application calls with its owner's developer roles and every scope, reader
+// with the default ones.
+//
+// It may import internal/registry, internal/store, internal/habilitation,
+// httpapi/auth, httpapi/page and httpapi/problem.
+package hub

@@ -1,0 +1,75 @@
+package hub
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/passerelle-hub/passerelle/httpapi/problem"
+	"github.com/passerelle-hub/passerelle/internal/habilitation"
+	"github.com/passerelle-hub/passerelle/internal/store"
+)
+
+// get shows one request, or says that it has not changed (If-None-Match).
+func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
+	req, access, err := h.read(r)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("ETag", etag(req.Version))
+	w.Header().Set("Cache-Control", "private, no-cache")
+	if r.Header.Get("If-None-Match") == etag(req.Version) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	problem.JSON(w, r, http.StatusOK, h.view(req, access))
+	return nil
+}
+
+// read gives the request that the path names, if the caller may know of it.
+func (h *Handler) read(r *http.Request) (habilitation.Request, habilitation.Access, error) {
+	id, err := h.requestID(r)
+	if err != nil {
+		return habilitation.Request{}, habilitation.AccessNone, err
+	}
+	req, err := h.Store.Request(r.Context(), id)
+	if err != nil {
+		return req, habilitation.AccessNone, err
+	}
+	access := h.access(callerOf(r).Viewer(), req)
+	if access == habilitation.AccessNone {
+		return req, access, fmt.Errorf("request %d: %w", id, store.ErrNotFound)
+	}
+	return req, access, nil
+}
+
+// habilitation shows one habilitation, by our id or its source's.
+func (h *Handler) habilitation(w http.ResponseWriter, r *http.Request) error {
+	shown, ok := parseID(chi.URLParam(r, "id"), 'H')
+	if !ok {
+		return store.ErrNotFound
+	}
+	ids, err := h.Store.RequestsOfHabilitation(r.Context(), shown)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		req, err := h.Store.Request(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		access := h.access(callerOf(r).Viewer(), req)
+		if access == habilitation.AccessNone {
+			continue
+		}
+		for _, granted := range req.Habilitations {
+			if granted.ID == shown || granted.ExternalID == shown {
+				w.Header().Set("Cache-Control", "private, no-cache")
+				problem.JSON(w, r, http.StatusOK, h.viewHabilitation(req, granted, access))
+				return nil
+			}
+		}
+	}
+	return store.ErrNotFound
+}

@@ -1,0 +1,93 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/passerelle-hub/passerelle/internal/habilitation"
+	"github.com/passerelle-hub/passerelle/internal/store"
+)
+
+// names gives the people whom the lines of a history name, by id.
+func (h *Handler) names(ctx context.Context, lines []store.HistoryLine) (map[int64]string, error) {
+	names := map[int64]string{}
+	for _, line := range lines {
+		kind, rest, _ := strings.Cut(line.Actor, ":")
+		id, err := strconv.ParseInt(rest, 10, 64)
+		if kind != "person" || err != nil || names[id] != "" {
+			continue
+		}
+		person, err := h.Store.Person(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if names[id] = strings.TrimSpace(person.GivenName + " " + person.FamilyName); names[id] == "" {
+			names[id] = person.Email
+		}
+	}
+	return names, nil
+}
+
+// actorOf reads who acted: "person:12", "client:<id>", "source:<name>",
+// "job:<kind>", "operator:<name>" or "hub".
+func actorOf(actor string, people map[int64]string) actorView {
+	kind, id, _ := strings.Cut(actor, ":")
+	v := actorView{Kind: kind, ID: id}
+	switch kind {
+	case "person":
+		n, _ := strconv.ParseInt(id, 10, 64)
+		v.Name = people[n]
+	case "client":
+		v.Name = "Une application"
+	case "source":
+		v.Name = "DataPass (" + id + ")"
+	case "operator":
+		v.Name = "L’exploitant " + id
+	default:
+		v.Name = "Passerelle"
+	}
+	return v
+}
+
+// sentences tell the events, "%s" being who acted.
+var sentences = map[string]string{
+	string(habilitation.EventCreate):          "%s a commencé la demande.",
+	string(habilitation.EventCreateByAPI):     "%s a créé la demande au nom du demandeur.",
+	string(habilitation.EventUpdate):          "%s a modifié la demande.",
+	string(habilitation.EventUpdateByAPI):     "%s a modifié la demande par l’API.",
+	string(habilitation.EventSubmit):          "%s a soumis la demande.",
+	string(habilitation.EventRequestChanges):  "%s a demandé des modifications.",
+	string(habilitation.EventApprove):         "%s a validé la demande.",
+	string(habilitation.EventAutoGenerate):    "L’habilitation FranceConnect liée a été créée.",
+	string(habilitation.EventRefuse):          "%s a refusé la demande.",
+	string(habilitation.EventRevoke):          "%s a révoqué l’habilitation.",
+	string(habilitation.EventArchive):         "%s a supprimé la demande.",
+	string(habilitation.EventSystemArchive):   "La demande a été supprimée automatiquement.",
+	string(habilitation.EventReopen):          "%s a ouvert une mise à jour.",
+	string(habilitation.EventCancelReopening): "%s a annulé la mise à jour.",
+	string(habilitation.EventTransfer):        "%s a transféré la demande.",
+	string(habilitation.EventStartNextStage):  "%s est passé à l’étape suivante.",
+	string(habilitation.EventCancelNextStage): "%s est revenu à l’étape précédente.",
+	"token.requested":                         "Une clé d’accès a été demandée.",
+	"token.issued":                            "Une clé d’accès a été créée.",
+	"token.revealed":                          "La clé d’accès a été affichée.",
+	"token.revoked":                           "La clé d’accès a été fermée.",
+	"token.archive_notice":                    "La clé d’accès sera fermée à la fin du préavis.",
+	"link.renewed":                            "Un nouveau lien de remise a été envoyé.",
+}
+
+func sentence(actor, event, reason string) string {
+	text, ok := sentences[event]
+	switch {
+	case !ok:
+		text = actor + " : " + event + "."
+	case strings.Contains(text, "%s"):
+		text = fmt.Sprintf(text, actor)
+	}
+	if reason != "" {
+		text += " Motif : " + reason
+	}
+	return text
+}
