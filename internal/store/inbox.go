@@ -114,7 +114,7 @@ func (b *Inbox) Put(ctx context.Context, in Incoming) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	sealed, err := b.store.ring.Seal(deflate(in.Body), inboundAD(id))
+	sealed, err := b.store.ring.Seal(pack(in.Body), inboundAD(id))
 	if err != nil {
 		return Receipt{}, err
 	}

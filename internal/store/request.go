@@ -286,7 +286,7 @@ func (t *Tx) WaitingInbound(ctx context.Context, key InboundKey) ([]WaitingInbou
 		if err != nil {
 			return nil, err
 		}
-		body, err := inflate(packed)
+		body, err := unpack(packed)
 		if err != nil {
 			return nil, err
 		}
