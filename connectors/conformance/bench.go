@@ -18,8 +18,8 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors"
 )
 
-// correlation is what every call to the partner must carry.
-const correlation = "conformance-7d1c"
+// Correlation is the id that every call to the partner must carry.
+const Correlation = "conformance-7d1c"
 
 // bench is one test: a fixture, a subject of its own, and a watch on every answer.
 type bench struct {
@@ -38,7 +38,7 @@ var subjects atomic.Int64
 
 func newBench(t *testing.T, open func(*testing.T) *Fixture) *bench {
 	t.Helper()
-	b := &bench{Fixture: open(t), t: t, ctx: connectors.WithCorrelation(t.Context(), correlation)}
+	b := &bench{Fixture: open(t), t: t, ctx: connectors.WithCorrelation(t.Context(), Correlation)}
 	b.can = b.Manager.Capabilities()
 	b.subject = b.newSubject()
 	t.Cleanup(b.checkCalls)
@@ -54,15 +54,15 @@ func (b *bench) newSubject() connectors.Subject {
 	}
 }
 
-// checkCalls: no call told a secret by its URL, and all carried the correlation id.
+// checkCalls: no call told a secret by its URL, and all carried the Correlation id.
 func (b *bench) checkCalls() {
 	if b.Partner != nil {
 		for _, leak := range b.Partner.Leaks() {
 			b.t.Errorf("a secret in the %s of %s %s", leak.Where, leak.Method, leak.Path)
 		}
 		for _, call := range b.Partner.Calls(b.Admin) {
-			if call.Correlation != correlation {
-				b.t.Errorf("%s %s carries no correlation id", call.Method, call.Path)
+			if call.Correlation != Correlation {
+				b.t.Errorf("%s %s carries no Correlation id", call.Method, call.Path)
 			}
 		}
 	}

@@ -24,23 +24,25 @@ type misfortune struct {
 	name    string
 	fault   func(partnertest.Route) partnertest.Fault
 	classes []connectors.Class
+	// unseen: net/http repeats a GET by itself when a kept connection breaks.
+	unseen bool
 }
 
 var misfortunes = []misfortune{
-	{"a connection reset before the work", partnertest.ResetBefore, temporary},
-	{"an answer lost after the work", partnertest.ResetAfter, temporary},
-	{"half an answer", partnertest.HalfBody, temporary},
-	{"a 500 before the work", status(http.StatusInternalServerError), temporary},
+	{"a connection reset before the work", partnertest.ResetBefore, temporary, true},
+	{"an answer lost after the work", partnertest.ResetAfter, temporary, true},
+	{"half an answer", partnertest.HalfBody, temporary, false},
+	{"a 500 before the work", status(http.StatusInternalServerError), temporary, false},
 	{"a 503 after the work", func(r partnertest.Route) partnertest.Fault {
 		return partnertest.Status(r, http.StatusServiceUnavailable).AfterWork()
-	}, temporary},
+	}, temporary, false},
 	{"a 429 that names its delay", func(r partnertest.Route) partnertest.Fault {
 		return partnertest.RateLimited(r, retryAfter)
-	}, []connectors.Class{connectors.RateLimited}},
-	{"a 429 without delay", func(r partnertest.Route) partnertest.Fault { return partnertest.RateLimited(r, 0) }, temporary},
-	{"an HTML page with 200", html(http.StatusOK), []connectors.Class{connectors.Temporary, connectors.Rejected}},
-	{"an HTML page with 502", html(http.StatusBadGateway), temporary},
-	{"an HTML page with 404", html(http.StatusNotFound), []connectors.Class{connectors.Rejected}},
+	}, []connectors.Class{connectors.RateLimited}, false},
+	{"a 429 without delay", func(r partnertest.Route) partnertest.Fault { return partnertest.RateLimited(r, 0) }, temporary, false},
+	{"an HTML page with 200", html(http.StatusOK), []connectors.Class{connectors.Temporary, connectors.Rejected}, false},
+	{"an HTML page with 502", html(http.StatusBadGateway), temporary, false},
+	{"an HTML page with 404", html(http.StatusNotFound), []connectors.Class{connectors.Rejected}, false},
 }
 
 var temporary = []connectors.Class{connectors.Temporary}
@@ -140,6 +142,17 @@ var operations = []operation{
 		a.dead(a.first)
 		a.live(0)
 	}},
+	{"revocation during a grace", []need{someGrace}, func(a *attempt) {
+		begun(a)
+		rotated, err := a.rotate(a.rotation(a.first, grace))
+		a.must(err)
+		a.rotated = rotated
+		a.settle()
+	}, func(a *attempt) error { return a.revoke(a.first.Handle) }, func(a *attempt) {
+		a.dead(a.first)
+		a.alive(a.rotated.Issued)
+		a.live(1)
+	}},
 	{"verification of a live key", nil, begun, func(a *attempt) error {
 		live, err := a.verify(a.first.Handle)
 		if live == connectors.Dead {
@@ -232,7 +245,7 @@ func strike(t *testing.T, open func(*testing.T) *Fixture, op operation, m misfor
 		struck = slices.ContainsFunc(a.Partner.Faults(), func(f partnertest.FaultState) bool { return f.Struck > 0 })
 		a.Partner.ClearFaults()
 		switch {
-		case err == nil && struck && op.name == "health":
+		case err == nil && struck && op.name == "health" && !m.unseen:
 			t.Error("healthy in spite of the fault")
 		case err != nil && !struck:
 			t.Fatal(err)

@@ -67,6 +67,9 @@ type Fixture struct {
 	Sick func()
 	// Refuse makes the partner refuse the connector's credential; nil where it asks for none.
 	Refuse func()
+	// Stranger is the same connector, opened by a hub of another name; nil where a
+	// second hub would have a manager of its own.
+	Stranger connectors.KeyManager
 	// Misconfigured is the same connector whose settings name something that the
 	// partner does not have; nil where settings name nothing there.
 	Misconfigured connectors.KeyManager

@@ -60,8 +60,12 @@ var readingTests = []test{
 			want = append(want, b.issued().Handle.Ref)
 			b.subject, b.subjectID, b.refs = b.newSubject(), "", 0
 		}
-		b.subject.Owner = "passerelle-elsewhere"
-		b.issued()
+		if b.Stranger != nil {
+			ours := b.Manager
+			b.Manager, b.subject.Owner = b.Stranger, StrangersName
+			b.issued()
+			b.Manager = ours
+		}
 		found, pages := b.list()
 		refs := []string{}
 		for _, f := range found {
@@ -159,7 +163,7 @@ var partnerTests = []test{
 			}
 		})
 	}},
-	{"an answer that repeats the secret does not pass it on", []need{partner}, func(b *bench) {
+	{"an answer that repeats the secret does not pass it on", []need{partner, callerSecret}, func(b *bench) {
 		issued := b.issued()
 		value := issued.Secret.Reveal()
 		b.Partner.Inject(answer(b.Admin, 400, `{"message":"bad value `+value+`","error":"`+value+`","description":"`+value+`"}`))

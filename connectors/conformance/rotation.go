@@ -221,13 +221,15 @@ func (b *bench) graceEnds(old connectors.Issued, r connectors.Rotation) {
 		b.dead(old)
 		return
 	}
-	b.alive(old)
-	if b.Advance == nil {
-		return
+	if b.Now().Before(r.OldUntil) {
+		b.alive(old)
+		if b.Advance == nil {
+			return
+		}
+		b.until(r.OldUntil.Add(-time.Minute))
+		b.alive(old)
+		b.until(r.OldUntil)
 	}
-	b.until(r.OldUntil.Add(-time.Minute))
-	b.alive(old)
-	b.until(r.OldUntil)
 	if !b.can.NativeExpiry && b.can.Grace == connectors.GraceAny {
 		b.must(b.revoke(old.Handle))
 	}

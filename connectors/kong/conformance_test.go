@@ -47,6 +47,11 @@ func settings(srv *kongtest.Server) kong.Config {
 
 func open(t *testing.T, srv *kongtest.Server, c kong.Config) connectors.KeyManager {
 	t.Helper()
+	return openAs(t, srv, c, owner)
+}
+
+func openAs(t *testing.T, srv *kongtest.Server, c kong.Config, owner string) connectors.KeyManager {
+	t.Helper()
 	client, err := outbound.Partner("kong-test", c.Settings, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +82,7 @@ func TestKongKeepsTheContract(t *testing.T) {
 		}
 		return &conformance.Fixture{
 			Manager: open(t, srv, c), Misconfigured: open(t, srv, missing), Owner: owner,
+			Stranger: openAs(t, srv, c, conformance.StrangersName),
 			Declared: connectors.Capabilities{
 				CallerSecret: true, MultiSecret: true, Grace: connectors.GraceAny, NativeExpiry: true, SecretReadable: true,
 				LookupByRef: true, List: true, RevocationBound: 5 * time.Second, GrantModel: connectors.GrantsOnSubject,
