@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 
 	"github.com/riverqueue/river"
 
@@ -29,9 +30,20 @@ type applyInbound struct {
 }
 
 // Work applies everything that waits for the request, in the source's order. A
-// second job for the same request finds nothing left.
+// second job for the same request finds nothing left. An event that the
+// database will never take is parked: it holds up no other.
 func (w *applyInbound) Work(ctx context.Context, job *river.Job[ApplyInboundArgs]) error {
-	return w.Registry.Record(ctx, &registry.ApplyInbound{
-		Key: store.InboundKey{Source: job.Args.Source, ExternalID: job.Args.ExternalID},
-	})
+	apply := &registry.ApplyInbound{Key: store.InboundKey{Source: job.Args.Source, ExternalID: job.Args.ExternalID}}
+	for {
+		err := w.Registry.Record(ctx, apply)
+		var fault *registry.InboundError
+		if !errors.As(err, &fault) || !store.BadData(err) {
+			return err
+		}
+		w.Log.Error().Err(err).Msg("an incoming event is refused by the database and parked")
+		park := &registry.ParkInbound{InboundID: fault.ID, Reason: "refusé par la base de données, voir le journal"}
+		if err := w.Registry.Record(ctx, park); err != nil {
+			return err
+		}
+	}
 }

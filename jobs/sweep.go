@@ -82,7 +82,7 @@ func (w *sweep) probe(ctx context.Context) error {
 			errs = append(errs, w.Registry.Record(ctx, failed))
 			continue
 		}
-		errs = append(errs, w.Registry.Record(ctx, &registry.ResumePartner{Name: p.Name}))
+		errs = append(errs, w.Registry.Record(ctx, &registry.PartnerAnswered{Name: p.Name}))
 	}
 	return errors.Join(errs...)
 }

@@ -157,14 +157,15 @@ func inventedBodies(t *testing.T, w *world, n int) []signedBody {
 		t.Fatalf("no approval to copy: %v", err)
 	}
 	original := deliveries[0].Body
-	from := []byte(fmt.Sprintf(`"model_id":%d`, ids[0]))
-	if !bytes.Contains(original, from) {
+	from, data := []byte(fmt.Sprintf(`"model_id":%d`, ids[0])), []byte(fmt.Sprintf(`"data":{"id":%d`, ids[0]))
+	if !bytes.Contains(original, from) || !bytes.Contains(original, data) {
 		t.Fatal("the body does not name its request")
 	}
 	list := make([]signedBody, n)
 	for i := range list {
 		benchSerial++
 		body := bytes.Replace(original, from, []byte(fmt.Sprintf(`"model_id":%d`, 10_000_000+benchSerial)), 1)
+		body = bytes.Replace(body, data, []byte(fmt.Sprintf(`"data":{"id":%d`, 10_000_000+benchSerial)), 1)
 		list[i] = signedBody{body, datapasstest.Sign(w.secret, body)}
 	}
 	return list
@@ -200,7 +201,7 @@ func post(t *testing.T, w *world, list []signedBody, connections int, rate float
 		all.Go(func() {
 			for i := range next {
 				began := due(i)
-				req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(list[i].body)) //nolint:noctx // the client has a limit
+				req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(list[i].body))
 				if err != nil {
 					t.Error(err)
 					return

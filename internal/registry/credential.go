@@ -89,7 +89,10 @@ func (cmd *AssignManager) apply(ctx context.Context, u *unit) error {
 			return err
 		}
 		c.Reason = "aucun gestionnaire à servir"
-		return u.tx.SaveCredential(ctx, c, u.at)
+		if err := u.tx.SaveCredential(ctx, c, u.at); err != nil {
+			return err
+		}
+		return u.tx.CloseReservation(ctx, c.ID)
 	}
 	c.Manager = policy.Managers[0]
 	if policy.Lifetime != nil {
@@ -284,13 +287,13 @@ func (cmd *GrantsEnsured) apply(ctx context.Context, u *unit) error {
 	if err != nil {
 		return err
 	}
+	c.GrantsPending = !sameScopes(c.Scopes, cmd.Scopes)
 	if c.State == string(habilitation.CredentialIssuing) {
 		return u.finish(ctx, c, "grants")
 	}
 	if !habilitation.CredentialState(c.State).Usable() {
 		return &StateError{"credential " + c.Ref, c.State}
 	}
-	c.GrantsPending = !sameScopes(c.Scopes, cmd.Scopes)
 	if err := u.finish(ctx, c, "grants"); err != nil || c.GrantsPending {
 		return err
 	}
@@ -355,7 +358,7 @@ func (cmd *CredentialVerified) apply(ctx context.Context, u *unit) error {
 	if err := u.finish(ctx, c, "verify"); err != nil {
 		return err
 	}
-	if _, err := u.tx.PartnerOK(ctx, c.Manager); err != nil {
+	if err := u.partnerAnswered(ctx, c.Manager); err != nil {
 		return err
 	}
 	if err := u.write(ctx, req.ID, "token.issued", "credential", c.ID.String(), "", map[string]any{"manager": c.Manager}); err != nil {
@@ -387,6 +390,9 @@ func (u *unit) revoke(ctx context.Context, req habilitation.Request, c store.Cre
 	}
 	c.Reason, c.GrantsPending, c.SecretSealed = reason, false, nil
 	if err := u.tx.SaveCredential(ctx, c, u.at); err != nil {
+		return err
+	}
+	if err := u.tx.CloseReservation(ctx, c.ID); err != nil {
 		return err
 	}
 	if err := u.tx.CancelLinks(ctx, c.ID, u.at); err != nil {
@@ -425,7 +431,7 @@ func (cmd *RevocationVerified) apply(ctx context.Context, u *unit) error {
 	if err := u.finish(ctx, c, "verify_revoked"); err != nil {
 		return err
 	}
-	if _, err := u.tx.PartnerOK(ctx, c.Manager); err != nil {
+	if err := u.partnerAnswered(ctx, c.Manager); err != nil {
 		return err
 	}
 	delay := u.at.Sub(valueOf(c.RevokedAt)).Milliseconds()

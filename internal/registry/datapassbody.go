@@ -1,8 +1,10 @@
 package registry
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -69,9 +71,9 @@ func readRequest(source, definition string, body []byte) (habilitation.Request, 
 	}
 	r := habilitation.Request{
 		Origin: habilitation.Mirrored, Source: source, ExternalID: b.ID, PublicID: b.PublicID,
-		Definition: definition, Form: b.FormUID, State: habilitation.State(b.State), Data: data,
+		Definition: definition, Form: clean(b.FormUID), State: habilitation.State(b.State), Data: data,
 		Organization: habilitation.Organization{
-			ID: b.Organization.ID, SIRET: valueOf(b.Organization.SIRET), Name: clean(b.Organization.Name), INSEEPayload: insee(b.Organization.INSEEPayload),
+			ID: b.Organization.ID, SIRET: clean(valueOf(b.Organization.SIRET)), Name: clean(b.Organization.Name), INSEEPayload: insee(b.Organization.INSEEPayload),
 		},
 		Applicant: habilitation.Applicant{
 			ID: b.Applicant.ID, UID: clean(valueOf(b.Applicant.UID)), Email: clean(b.Applicant.Email),
@@ -81,7 +83,7 @@ func readRequest(source, definition string, body []byte) (habilitation.Request, 
 		CreatedAt: b.CreatedAt, LastSubmittedAt: valueOf(b.LastSubmittedAt), LastValidatedAt: valueOf(b.LastValidatedAt),
 	}
 	if p := b.ServiceProvider; p != nil {
-		r.ServiceProvider = &habilitation.ServiceProvider{ID: p.ID, Type: p.Type, SIRET: valueOf(p.SIRET)}
+		r.ServiceProvider = &habilitation.ServiceProvider{ID: clean(p.ID), Type: clean(p.Type), SIRET: clean(valueOf(p.SIRET))}
 	}
 	for _, a := range b.Authorizations {
 		granted, err := decodeData(a.Data)
@@ -89,7 +91,7 @@ func readRequest(source, definition string, body []byte) (habilitation.Request, 
 			return r, err
 		}
 		r.Habilitations = append(r.Habilitations, habilitation.Habilitation{
-			ExternalID: a.ID, Definition: a.DefinitionID, State: habilitation.GrantState(a.State), Data: granted,
+			ExternalID: a.ID, Definition: clean(a.DefinitionID), State: habilitation.GrantState(a.State), Data: granted,
 			Organization: r.Organization, Applicant: r.Applicant, CreatedAt: a.CreatedAt,
 		})
 	}
@@ -110,12 +112,26 @@ func decodeData(raw json.RawMessage) (habilitation.Data, error) {
 // clean drops the one character that text in Postgres cannot hold.
 func clean(s string) string { return strings.ReplaceAll(s, "\x00", "") }
 
+// jsonEscape is any escape of a JSON text: read from the left, so that an
+// escaped backslash followed by "u0000" is not taken for a NUL.
+var jsonEscape = regexp.MustCompile(`\\(?:u0000|.)`)
+
+// cleanJSON is clean for a JSON text, and leaves valid UTF-8 only.
+func cleanJSON(raw []byte) []byte {
+	return jsonEscape.ReplaceAllFunc(bytes.ToValidUTF8(raw, []byte("\uFFFD")), func(escape []byte) []byte {
+		if string(escape) == `\u0000` {
+			return nil
+		}
+		return escape
+	})
+}
+
 // insee keeps API Sirene's answer; {} means that it was not fetched yet.
 func insee(raw json.RawMessage) []byte {
 	if s := strings.TrimSpace(string(raw)); s == "" || s == "{}" || s == "null" {
 		return nil
 	}
-	return []byte(strings.ReplaceAll(string(raw), `\u0000`, ""))
+	return cleanJSON(raw)
 }
 
 // jsonFault names the key of a JSON error without the value it met.

@@ -33,10 +33,31 @@ func (cmd *ApplyInbound) apply(ctx context.Context, u *unit) error {
 	}
 	for _, e := range events {
 		if current, err = u.applyEvent(ctx, current, e); err != nil {
-			return fmt.Errorf("incoming event %s: %w", e.ID, err)
+			return &InboundError{e.ID, err}
 		}
 	}
 	return nil
+}
+
+// InboundError: an incoming event could not be applied; nothing was, of its request.
+type InboundError struct {
+	ID  uuid.UUID
+	Err error
+}
+
+func (e *InboundError) Error() string { return fmt.Sprintf("incoming event %s: %v", e.ID, e.Err) }
+
+func (e *InboundError) Unwrap() error { return e.Err }
+
+// ParkInbound sets aside an event that can never be applied as it is, so that
+// those behind it are.
+type ParkInbound struct {
+	InboundID uuid.UUID
+	Reason    string
+}
+
+func (cmd *ParkInbound) apply(ctx context.Context, u *unit) error {
+	return u.tx.SettleInbound(ctx, cmd.InboundID, string(habilitation.Parked), cmd.Reason, 0, u.at)
 }
 
 // applyEvent applies one event and settles it. What cannot be read or is not
@@ -52,6 +73,9 @@ func (u *unit) applyEvent(ctx context.Context, current *habilitation.Request, e 
 	incoming, err := readRequest(e.Source, e.Definition, e.Body)
 	if err != nil {
 		return park(err.Error())
+	}
+	if incoming.ExternalID != e.ExternalID {
+		return park("data.id et model_id ne désignent pas la même demande")
 	}
 	change, verdict := habilitation.Mirror(current, incoming, e.Event, e.FiredAt)
 	switch verdict.Outcome {
@@ -190,7 +214,9 @@ func (u *unit) updateGrants(ctx context.Context, req habilitation.Request, g hab
 		alive = true
 		c.HabilitationID = &g.Habilitation
 		if !sameScopes(c.Scopes, g.Scopes) {
-			c.Scopes, c.GrantsPending = g.Scopes, state.Usable()
+			// Before "issuing" nothing was told to the manager; from then on it may hold the old ones.
+			told := state != habilitation.CredentialRequested && state != habilitation.CredentialPrepared
+			c.Scopes, c.GrantsPending = g.Scopes, told
 			if c.Manager != "" {
 				u.then(ProvisioningRequested{c.ID, c.Manager})
 			}

@@ -85,11 +85,15 @@ func (cmd *PausePartner) apply(ctx context.Context, u *unit) error {
 	if by == "" {
 		by = "hub"
 	}
-	if err := u.tx.PausePartner(ctx, cmd.Name, u.at.Add(cmd.For), by, cmd.Class, cmd.Reason); err != nil {
-		return err
+	return u.pausePartner(ctx, cmd.Name, cmd.For, by, cmd.Class, cmd.Reason)
+}
+
+func (u *unit) pausePartner(ctx context.Context, name string, rest time.Duration, by string, class connectors.Class, reason string) error {
+	paused, err := u.tx.PausePartner(ctx, name, u.at.Add(rest), by, class, reason)
+	if err == nil && paused {
+		u.then(PartnerPaused{name})
 	}
-	u.then(PartnerPaused{cmd.Name})
-	return nil
+	return err
 }
 
 // PartnerFailed counts a failure in a row; from PauseAfter on the partner rests
@@ -107,18 +111,30 @@ func (cmd *PartnerFailed) apply(ctx context.Context, u *unit) error {
 	if err != nil || failures < cmd.PauseAfter {
 		return err
 	}
-	if err := u.tx.PausePartner(ctx, cmd.Name, u.at.Add(cmd.Wait(failures)), "hub", cmd.Class, cmd.Reason); err != nil {
-		return err
-	}
-	u.then(PartnerPaused{cmd.Name})
-	return nil
+	return u.pausePartner(ctx, cmd.Name, cmd.Wait(failures), "hub", cmd.Class, cmd.Reason)
 }
 
-// ResumePartner: the partner answers, or an operator says so.
+// PartnerAnswered: a probe or a piece of work shows that the partner answers.
+// What the hub paused goes on; what an operator paused waits for her.
+type PartnerAnswered struct{ Name string }
+
+func (cmd *PartnerAnswered) apply(ctx context.Context, u *unit) error {
+	return u.partnerAnswered(ctx, cmd.Name)
+}
+
+func (u *unit) partnerAnswered(ctx context.Context, name string) error {
+	wasPaused, err := u.tx.PartnerOK(ctx, name)
+	if err == nil && wasPaused {
+		u.then(PartnerResumed{name})
+	}
+	return err
+}
+
+// ResumePartner: an operator ends a pause, whoever made it.
 type ResumePartner struct{ Name string }
 
 func (cmd *ResumePartner) apply(ctx context.Context, u *unit) error {
-	if _, err := u.tx.PartnerOK(ctx, cmd.Name); err != nil {
+	if err := u.tx.ResumePartner(ctx, cmd.Name); err != nil {
 		return err
 	}
 	u.then(PartnerResumed{cmd.Name})

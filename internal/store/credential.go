@@ -91,9 +91,10 @@ func (s *Store) Credentials(ctx context.Context, requestID int64) ([]Credential,
 	return credentials(rows), err
 }
 
-// Credentials gives the credentials of a request inside the transaction.
+// Credentials locks the credentials of a request until the end of the
+// transaction and gives them, oldest first. The caller holds the request's lock.
 func (t *Tx) Credentials(ctx context.Context, requestID int64) ([]Credential, error) {
-	rows, err := t.q.CredentialsOfRequest(ctx, requestID)
+	rows, err := t.q.LockCredentialsOfRequest(ctx, requestID)
 	return credentials(rows), err
 }
 
@@ -108,7 +109,7 @@ func credentials(rows []db.Credential) []Credential {
 // SaveCredential writes what changed.
 func (t *Tx) SaveCredential(ctx context.Context, c Credential, now time.Time) error {
 	return t.q.UpdateCredential(ctx, db.UpdateCredentialParams{
-		ID: c.ID, State: c.State, Manager: c.Manager, HabilitationID: c.HabilitationID, Scopes: c.Scopes,
+		ID: c.ID, State: c.State, Manager: c.Manager, HabilitationID: c.HabilitationID, Scopes: c.Scopes, GrantsPending: c.GrantsPending,
 		SecretSealed: c.SecretSealed, Fingerprint: c.Fingerprint, Hint: c.Hint, SubjectID: c.SubjectID, Handle: c.Handle,
 		ExpiresAt: c.ExpiresAt, IssuedAt: c.IssuedAt, OldUntil: c.OldUntil, RevokedAt: c.RevokedAt,
 		VerifiedAt: c.VerifiedAt, Reason: c.Reason, UpdatedAt: now,

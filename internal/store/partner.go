@@ -32,11 +32,13 @@ func (s *Store) PartnersToProbe(ctx context.Context) ([]Partner, error) {
 	return s.q.PartnersToProbe(ctx)
 }
 
-// PausePartner records that nothing is sent to a partner before until.
-func (t *Tx) PausePartner(ctx context.Context, name string, until time.Time, by string, class connectors.Class, reason string) error {
-	return t.q.PausePartner(ctx, db.PausePartnerParams{
+// PausePartner records that nothing is sent to a partner before until; false
+// when the hub would pause what an operator has paused already.
+func (t *Tx) PausePartner(ctx context.Context, name string, until time.Time, by string, class connectors.Class, reason string) (bool, error) {
+	n, err := t.q.PausePartner(ctx, db.PausePartnerParams{
 		Name: name, PausedUntil: &until, PausedBy: by, Class: string(class), Reason: reason,
 	})
+	return n > 0, err
 }
 
 // PartnerFailed counts one more failure in a row and gives how many there are.
@@ -45,10 +47,19 @@ func (t *Tx) PartnerFailed(ctx context.Context, name string, class connectors.Cl
 	return int(n), err
 }
 
-// PartnerOK records that a partner answers; true when that is news.
+// PartnerOK records that a partner answers; true when that ends a pause of the
+// hub's. A pause that an operator made stays.
 func (t *Tx) PartnerOK(ctx context.Context, name string) (bool, error) {
-	n, err := t.q.PartnerOK(ctx, name)
-	return n > 0, err
+	wasPaused, err := t.q.PartnerOK(ctx, name)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	return wasPaused, err
+}
+
+// ResumePartner ends any pause, an operator's included.
+func (t *Tx) ResumePartner(ctx context.Context, name string) error {
+	return t.q.ResumePartner(ctx, name)
 }
 
 // ParkedEvent is an incoming event that waits for a cause to be mended.
@@ -57,17 +68,6 @@ type ParkedEvent = db.ParkedInboundRow
 // ParkedEvents gives them, oldest first.
 func (s *Store) ParkedEvents(ctx context.Context, limit int) ([]ParkedEvent, error) {
 	return s.q.ParkedInbound(ctx, int32(limit))
-}
-
-// StaleInbound gives the requests whose events wait since before a time: their
-// wake-up was lost.
-func (s *Store) StaleInbound(ctx context.Context, before time.Time, limit int) ([]InboundKey, error) {
-	rows, err := s.q.StaleInbound(ctx, before, int32(limit))
-	keys := make([]InboundKey, len(rows))
-	for i, row := range rows {
-		keys[i] = InboundKey{row.Source, row.ExternalID}
-	}
-	return keys, err
 }
 
 // PurgeInboundBodies deletes the bodies of settled events received before a time.

@@ -313,11 +313,17 @@ func (t *Tx) TakeUpInbound(ctx context.Context, id uuid.UUID) (InboundKey, error
 }
 
 // ReservedToken gives the token id answered to the newest approve of a mirrored
-// request for a definition, uuid.Nil when none was.
+// request for a definition, uuid.Nil when none was or when a credential has it.
 func (t *Tx) ReservedToken(ctx context.Context, key InboundKey, definition string) (uuid.UUID, error) {
 	id, err := t.q.LatestApproveToken(ctx, key.Source, key.ExternalID, definition)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return uuid.Nil, nil
 	}
 	return id, err
+}
+
+// CloseReservation ends the reservation of a token id: the next approve of its
+// request is answered with a new one. Nothing happens when it has none.
+func (t *Tx) CloseReservation(ctx context.Context, tokenID uuid.UUID) error {
+	return t.q.CloseReservation(ctx, tokenID)
 }

@@ -54,18 +54,32 @@ func (s *Store) InTx(ctx context.Context, fn func(*Tx) error) error {
 // Unavailable reports that the database could not be reached or is not ready:
 // the caller answers 503, nothing was done or nothing is known to have been.
 func Unavailable(err error) bool {
+	var connErr *pgconn.ConnectError
+	if errors.As(err, &connErr) {
+		return true // a refused password or a missing database counts as one that is not there
+	}
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
-		switch pgErr.Code[:2] {
-		case "08", "53", "57": // connection, resources, operator intervention
+		switch class := pgErr.Code[:min(2, len(pgErr.Code))]; {
+		case class == "08" || class == "53" || class == "57" || class == "58": // connection, resources, operator intervention, system
+			return true
+		case class == "40", pgErr.Code == "55P03": // deadlock, lock not available: nothing was done
+			return true
+		case pgErr.Code == "25006": // read only: a standby, during a failover
 			return true
 		}
 		return false
 	}
-	var connErr *pgconn.ConnectError
 	var netErr net.Error
-	return errors.As(err, &connErr) || errors.As(err, &netErr) || errors.Is(err, context.DeadlineExceeded) ||
+	return errors.As(err, &netErr) || errors.Is(err, context.DeadlineExceeded) ||
 		pgconn.SafeToRetry(err) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
+}
+
+// BadData reports that the database refuses what it was given, and always
+// will: a retry cannot help (SQLSTATE classes 22 and 23).
+func BadData(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && len(pgErr.Code) == 5 && (pgErr.Code[:2] == "22" || pgErr.Code[:2] == "23")
 }
 
 func notFound(err error, what string, id any) error {

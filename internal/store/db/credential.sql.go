@@ -271,6 +271,56 @@ func (q *Queries) LockCredential(ctx context.Context, id uuid.UUID) (Credential,
 	return i, err
 }
 
+const lockCredentialsOfRequest = `-- name: LockCredentialsOfRequest :many
+select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where request_id = $1 order by number for update
+`
+
+// Steps lock their credential alone: whoever means to save the rows of a request must hold them.
+func (q *Queries) LockCredentialsOfRequest(ctx context.Context, requestID int64) ([]Credential, error) {
+	rows, err := q.db.Query(ctx, lockCredentialsOfRequest, requestID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Credential
+	for rows.Next() {
+		var i Credential
+		if err := rows.Scan(
+			&i.ID,
+			&i.RequestID,
+			&i.HabilitationID,
+			&i.Definition,
+			&i.Manager,
+			&i.Number,
+			&i.Ref,
+			&i.State,
+			&i.Scopes,
+			&i.GrantsPending,
+			&i.SecretSealed,
+			&i.Fingerprint,
+			&i.Hint,
+			&i.SubjectID,
+			&i.Handle,
+			&i.Replaces,
+			&i.ExpiresAt,
+			&i.IssuedAt,
+			&i.OldUntil,
+			&i.RevokedAt,
+			&i.VerifiedAt,
+			&i.Reason,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockSigningKeys = `-- name: LockSigningKeys :exec
 select pg_advisory_xact_lock(hashtextextended('signing_key/' || $1::text, 0))
 `

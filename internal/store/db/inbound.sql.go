@@ -12,6 +12,16 @@ import (
 	"github.com/google/uuid"
 )
 
+const closeReservation = `-- name: CloseReservation :exec
+update token_reservation set closed_at = now() where token_id = $1 and closed_at is null
+`
+
+// Its credential is over: the next approve is answered with a new id.
+func (q *Queries) CloseReservation(ctx context.Context, tokenID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, closeReservation, tokenID)
+	return err
+}
+
 const closeReservations = `-- name: CloseReservations :exec
 update token_reservation r
 set closed_at = now()
@@ -153,11 +163,12 @@ func (q *Queries) InsertInbound(ctx context.Context, arg InsertInboundParams) ([
 }
 
 const latestApproveToken = `-- name: LatestApproveToken :one
-select token_id from token_reservation
-where source = $1 and external_id = $2 and definition = $3 and closed_at is null
+select r.token_id from token_reservation r
+where r.source = $1 and r.external_id = $2 and r.definition = $3 and r.closed_at is null
+  and not exists (select from credential c where c.id = r.token_id)
 `
 
-// The token id answered to the newest approve of a request for a definition.
+// The token id answered to the newest approve of a request for a definition; none once a credential has it.
 func (q *Queries) LatestApproveToken(ctx context.Context, source string, externalID int64, definition string) (uuid.UUID, error) {
 	row := q.db.QueryRow(ctx, latestApproveToken, source, externalID, definition)
 	var token_id uuid.UUID
@@ -329,39 +340,6 @@ func (q *Queries) SettleInbound(ctx context.Context, arg SettleInboundParams) er
 		arg.ID,
 	)
 	return err
-}
-
-const staleInbound = `-- name: StaleInbound :many
-select distinct source, external_id
-from inbound_event
-where state = 'received' and received_at < $1
-limit $2
-`
-
-type StaleInboundRow struct {
-	Source     string
-	ExternalID int64
-}
-
-// Requests whose events wait although no job took them up: a lost wake-up is repaired from here.
-func (q *Queries) StaleInbound(ctx context.Context, before time.Time, maxRows int32) ([]StaleInboundRow, error) {
-	rows, err := q.db.Query(ctx, staleInbound, before, maxRows)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []StaleInboundRow
-	for rows.Next() {
-		var i StaleInboundRow
-		if err := rows.Scan(&i.Source, &i.ExternalID); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const takeUpInbound = `-- name: TakeUpInbound :one

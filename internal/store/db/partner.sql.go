@@ -72,18 +72,21 @@ func (q *Queries) PartnerFailed(ctx context.Context, name string, class string, 
 	return failures, err
 }
 
-const partnerOK = `-- name: PartnerOK :execrows
-update partner set paused_until = null, paused_by = '', class = '', reason = '', failures = 0, since = null, last_ok_at = now()
-where name = $1 and (failures > 0 or paused_until is not null)
+const partnerOK = `-- name: PartnerOK :one
+update partner p
+set paused_until = null, paused_by = '', class = '', reason = '', failures = 0, since = null, last_ok_at = now()
+from (select b.name, b.paused_until from partner b
+      where b.name = $1 and (b.failures > 0 or b.paused_until is not null) and b.paused_by in ('', 'hub') for update) as was
+where p.name = was.name
+returning (was.paused_until is not null)::boolean as was_paused
 `
 
-// The partner answered: nothing is written when nothing was wrong.
-func (q *Queries) PartnerOK(ctx context.Context, name string) (int64, error) {
-	result, err := q.db.Exec(ctx, partnerOK, name)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+// The partner answered: no row when nothing was wrong, or when an operator paused it. Tells whether it was paused.
+func (q *Queries) PartnerOK(ctx context.Context, name string) (bool, error) {
+	row := q.db.QueryRow(ctx, partnerOK, name)
+	var was_paused bool
+	err := row.Scan(&was_paused)
+	return was_paused, err
 }
 
 const partners = `-- name: Partners :many
@@ -152,12 +155,13 @@ func (q *Queries) PartnersToProbe(ctx context.Context) ([]Partner, error) {
 	return items, nil
 }
 
-const pausePartner = `-- name: PausePartner :exec
+const pausePartner = `-- name: PausePartner :execrows
 insert into partner (name, paused_until, paused_by, class, reason, failures, since)
 values ($1, $2, $3, $4, $5, 1, now())
 on conflict (name) do update
 set paused_until = excluded.paused_until, paused_by = excluded.paused_by, class = excluded.class, reason = excluded.reason,
     since = coalesce(partner.since, now())
+where excluded.paused_by <> 'hub' or partner.paused_until is null or partner.paused_by = 'hub'
 `
 
 type PausePartnerParams struct {
@@ -168,15 +172,19 @@ type PausePartnerParams struct {
 	Reason      string
 }
 
-func (q *Queries) PausePartner(ctx context.Context, arg PausePartnerParams) error {
-	_, err := q.db.Exec(ctx, pausePartner,
+// What an operator paused stays hers: the hub neither shortens nor takes over her pause.
+func (q *Queries) PausePartner(ctx context.Context, arg PausePartnerParams) (int64, error) {
+	result, err := q.db.Exec(ctx, pausePartner,
 		arg.Name,
 		arg.PausedUntil,
 		arg.PausedBy,
 		arg.Class,
 		arg.Reason,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const putDefinitionSetInForce = `-- name: PutDefinitionSetInForce :exec
@@ -187,5 +195,16 @@ where definition_set_in_force.hash <> excluded.hash
 
 func (q *Queries) PutDefinitionSetInForce(ctx context.Context, hash string) error {
 	_, err := q.db.Exec(ctx, putDefinitionSetInForce, hash)
+	return err
+}
+
+const resumePartner = `-- name: ResumePartner :exec
+update partner set paused_until = null, paused_by = '', class = '', reason = '', failures = 0, since = null
+where name = $1
+`
+
+// An operator says so.
+func (q *Queries) ResumePartner(ctx context.Context, name string) error {
+	_, err := q.db.Exec(ctx, resumePartner, name)
 	return err
 }

@@ -17,6 +17,10 @@ select * from credential where fingerprint = @fingerprint::bytea limit 1;
 -- name: CredentialsOfRequest :many
 select * from credential where request_id = @request_id order by number;
 
+-- name: LockCredentialsOfRequest :many
+-- Steps lock their credential alone: whoever means to save the rows of a request must hold them.
+select * from credential where request_id = @request_id order by number for update;
+
 -- name: UpdateCredential :exec
 update credential
 set state = @state, manager = @manager, habilitation_id = @habilitation_id, scopes = @scopes, grants_pending = @grants_pending, secret_sealed = @secret_sealed,

@@ -84,17 +84,15 @@ set state = 'received', reason = ''
 where id = @id and state = 'parked'
 returning source, external_id;
 
--- name: StaleInbound :many
--- Requests whose events wait although no job took them up: a lost wake-up is repaired from here.
-select distinct source, external_id
-from inbound_event
-where state = 'received' and received_at < @before
-limit @max_rows;
-
 -- name: LatestApproveToken :one
--- The token id answered to the newest approve of a request for a definition.
-select token_id from token_reservation
-where source = @source and external_id = @external_id and definition = @definition and closed_at is null;
+-- The token id answered to the newest approve of a request for a definition; none once a credential has it.
+select r.token_id from token_reservation r
+where r.source = @source and r.external_id = @external_id and r.definition = @definition and r.closed_at is null
+  and not exists (select from credential c where c.id = r.token_id);
+
+-- name: CloseReservation :exec
+-- Its credential is over: the next approve is answered with a new id.
+update token_reservation set closed_at = now() where token_id = @token_id and closed_at is null;
 
 -- name: PurgeInboundBodies :execrows
 update inbound_event set body_sealed = null

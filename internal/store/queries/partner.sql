@@ -4,12 +4,14 @@ select * from partner order by name;
 -- name: PartnerByName :one
 select * from partner where name = @name;
 
--- name: PausePartner :exec
+-- name: PausePartner :execrows
+-- What an operator paused stays hers: the hub neither shortens nor takes over her pause.
 insert into partner (name, paused_until, paused_by, class, reason, failures, since)
 values (@name, @paused_until, @paused_by, @class, @reason, 1, now())
 on conflict (name) do update
 set paused_until = excluded.paused_until, paused_by = excluded.paused_by, class = excluded.class, reason = excluded.reason,
-    since = coalesce(partner.since, now());
+    since = coalesce(partner.since, now())
+where excluded.paused_by <> 'hub' or partner.paused_until is null or partner.paused_by = 'hub';
 
 -- name: PartnerFailed :one
 -- One more failure in a row.
@@ -19,10 +21,19 @@ on conflict (name) do update
 set class = excluded.class, reason = excluded.reason, failures = partner.failures + 1, since = coalesce(partner.since, now())
 returning failures;
 
--- name: PartnerOK :execrows
--- The partner answered: nothing is written when nothing was wrong.
-update partner set paused_until = null, paused_by = '', class = '', reason = '', failures = 0, since = null, last_ok_at = now()
-where name = @name and (failures > 0 or paused_until is not null);
+-- name: PartnerOK :one
+-- The partner answered: no row when nothing was wrong, or when an operator paused it. Tells whether it was paused.
+update partner p
+set paused_until = null, paused_by = '', class = '', reason = '', failures = 0, since = null, last_ok_at = now()
+from (select b.name, b.paused_until from partner b
+      where b.name = @name and (b.failures > 0 or b.paused_until is not null) and b.paused_by in ('', 'hub') for update) as was
+where p.name = was.name
+returning (was.paused_until is not null)::boolean as was_paused;
+
+-- name: ResumePartner :exec
+-- An operator says so.
+update partner set paused_until = null, paused_by = '', class = '', reason = '', failures = 0, since = null
+where name = @name;
 
 -- name: PartnersToProbe :many
 select * from partner where paused_until is not null and paused_until <= now() and paused_by = 'hub';
