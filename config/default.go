@@ -90,9 +90,16 @@ func newElement(t reflect.Type) reflect.Value {
 // defaultQueue names the entry of jobs.workers for the queues it does not name.
 const defaultQueue = "default"
 
+// laneWorkers: a lane is mostly waiting for its receiver, and one that waits
+// must not keep another from starting.
+var laneWorkers = map[string]int{"webhooks": 500, "webhooks_slow": 50}
+
 // WorkersFor gives how many jobs of a queue run at once in this process.
 func (j Jobs) WorkersFor(queue string) int {
 	if n, ok := j.Workers[queue]; ok {
+		return n
+	}
+	if n, ok := laneWorkers[queue]; ok {
 		return n
 	}
 	return j.Workers[defaultQueue]

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
@@ -32,15 +33,13 @@ type Workers struct {
 	Managers   map[string]Manager // by instance name
 	Mailer     connectors.Mailer
 	MailDomain string
-	Deliverer  connectors.Deliverer
-	// SignEvent gives a delivery's body and headers, signatures included.
-	SignEvent func(d store.Delivery, now time.Time) (body []byte, header map[string]string, err error)
-	Owner     string    // this hub's mark at its partners
-	TokenEnv  token.Env // of the keys that the hub makes
-	LeaseFor  time.Duration
-	KeepBody  time.Duration // how long bodies of settled incoming webhooks stay
-	Now       func() time.Time
-	Log       zerolog.Logger
+	Webhooks   Webhooks
+	Owner      string    // this hub's mark at its partners
+	TokenEnv   token.Env // of the keys that the hub makes
+	LeaseFor   time.Duration
+	KeepBody   time.Duration // how long bodies of settled incoming webhooks stay
+	Now        func() time.Time
+	Log        zerolog.Logger
 }
 
 // Settings of the queues.
@@ -62,7 +61,7 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 	river.AddWorker(workers, &provisionCredential{Workers: w})
 	river.AddWorker(workers, &revokeCredential{Workers: w})
 	river.AddWorker(workers, &revokeArchived{Workers: w})
-	river.AddWorker(workers, &deliverWebhook{Workers: w})
+	river.AddWorker(workers, &deliverLane{Workers: w})
 	river.AddWorker(workers, &sendMail{Workers: w})
 	river.AddWorker(workers, &sweep{Workers: w})
 
@@ -70,12 +69,13 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 	add := func(name string) {
 		queues[name] = river.QueueConfig{MaxWorkers: s.WorkersFor(name), FetchCooldown: s.FetchCooldown}
 	}
-	for _, name := range []string{QueueRegistry, QueueMail, QueueWebhooks, QueueUpkeep} {
+	for _, name := range []string{QueueRegistry, QueueMail, QueueWebhooks, QueueSlowWebhooks, QueueUpkeep} {
 		add(name)
 	}
 	for name := range w.Managers {
 		add(PartnerQueue(name))
 	}
+	w.Webhooks.due, w.Webhooks.holder, w.Webhooks.lanes = w.Store.NewDueSource(), uuid.New(), queues[QueueWebhooks].MaxWorkers
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Queues: queues, Workers: workers, Logger: logger,
 		JobTimeout: s.Timeout, RescueStuckJobsAfter: s.RescueAfter, FetchCooldown: s.FetchCooldown,
@@ -106,7 +106,7 @@ func (m *jobLog) Work(ctx context.Context, job *rivertype.JobRow, next func(cont
 	ctx = registry.WithActor(ctx, "job:"+job.Kind)
 	err := next(ctx)
 	level := zerolog.InfoLevel
-	if job.Kind == (SweepArgs{}).Kind() {
+	if job.Kind == (SweepArgs{}).Kind() || job.Kind == (DeliverLaneArgs{}).Kind() {
 		level = zerolog.DebugLevel
 	}
 	event := m.log.WithLevel(level)

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
+	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
@@ -20,23 +20,45 @@ import (
 const (
 	QueueRegistry = "registry" // applying incoming events
 	QueueMail     = "mail"
-	QueueWebhooks = "webhooks"
-	QueueUpkeep   = "upkeep"
+	QueueWebhooks = "webhooks" // a lane for each endpoint that has something due
+	// QueueSlowWebhooks: lanes of receivers that are slow or being probed have
+	// workers of their own.
+	QueueSlowWebhooks = "webhooks_slow"
+	QueueUpkeep       = "upkeep"
 )
 
 // PartnerQueue is the queue of a connector instance.
 func PartnerQueue(manager string) string { return "partner_" + manager }
 
 // Outbox puts what follows a change into River, in the transaction of the change.
-type Outbox struct{ client *river.Client[pgx.Tx] }
+type Outbox struct {
+	client *river.Client[pgx.Tx]
+	waker  *Waker
+}
 
-// NewOutbox gives an outbox over pool. It works no jobs itself.
-func NewOutbox(pool *pgxpool.Pool, fetchCooldown time.Duration) (*Outbox, error) {
-	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{FetchCooldown: fetchCooldown})
+// NewOutbox gives an outbox over s. It works no jobs itself.
+func NewOutbox(s *store.Store, fetchCooldown time.Duration, now func() time.Time, log zerolog.Logger) (*Outbox, error) {
+	client, err := river.NewClient(riverpgxv5.New(s.Pool()), &river.Config{FetchCooldown: fetchCooldown})
 	if err != nil {
 		return nil, fmt.Errorf("open the queue: %w", err)
 	}
-	return &Outbox{client: client}, nil
+	queue := func(ctx context.Context, jobs []river.InsertManyParams) error {
+		_, err := client.InsertManyFast(ctx, jobs)
+		return err
+	}
+	return &Outbox{client: client, waker: newWaker(s, queue, now, log)}, nil
+}
+
+// Waker starts lanes; the process's workers share it.
+func (o *Outbox) Waker() *Waker { return o.waker }
+
+// Committed wakes the lanes of what was published.
+func (o *Outbox) Committed(events []registry.Followup) {
+	for _, event := range events {
+		if e, ok := event.(registry.EventPublished); ok {
+			o.waker.Wake(e.Endpoints...)
+		}
+	}
 }
 
 var _ registry.Outbox = (*Outbox)(nil)
@@ -59,10 +81,7 @@ func (o *Outbox) Queue(ctx context.Context, tx pgx.Tx, events []registry.Followu
 			add(RevokeCredentialArgs{CredentialID: e.CredentialID}, &river.InsertOpts{Queue: PartnerQueue(e.Manager)})
 		case registry.ArchiveEnds:
 			add(RevokeArchivedArgs{CredentialID: e.CredentialID}, &river.InsertOpts{ScheduledAt: e.At})
-		case registry.EventPublished:
-			for _, id := range e.Deliveries {
-				add(DeliverWebhookArgs{DeliveryID: id}, nil)
-			}
+		case registry.EventPublished: // its lanes are woken when it is committed
 		case registry.MailQueued:
 			add(SendMailArgs{MailID: e.MailID}, nil)
 		case registry.PartnerPaused:

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/config/definitions"
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
@@ -46,7 +47,8 @@ func newOffice(t *testing.T) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	outbox, err := NewOutbox(pool, 10*time.Millisecond)
+	data := store.New(pool, ring)
+	outbox, err := NewOutbox(data, 10*time.Millisecond, time.Now, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +56,7 @@ func newOffice(t *testing.T) *office {
 	if err := report.Err(); err != nil {
 		t.Fatal(err)
 	}
-	o := &office{t: t, store: store.New(pool, ring), catalogue: catalogue, seen: map[uuid.UUID]bool{}}
+	o := &office{t: t, store: data, catalogue: catalogue, seen: map[uuid.UUID]bool{}}
 	o.Registry = registry.New(o.store, outbox, catalogue, noPolicy{}, registry.Settings{
 		PublicURL: "https://hub.example", TokenEnv: "test", LinkLifetime: time.Hour,
 		ProviderNotices:      map[string][]string{"dgfip": {"dtnum.dge@dgfip.example", "datapass@dgfip.example"}},

@@ -46,11 +46,15 @@ func (w *sweep) wake(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	due, err := w.Store.DueDeliveries(ctx, now, sweepBatch)
-	if err != nil || len(inbound)+len(due) == 0 {
+	due, err := w.Store.EndpointsWithDue(ctx, now)
+	if err != nil {
 		return err
 	}
-	return w.Registry.Record(ctx, &registry.Wake{Inbound: inbound, Deliveries: due})
+	w.Webhooks.Waker.Wake(due...)
+	if len(inbound) == 0 {
+		return nil
+	}
+	return w.Registry.Record(ctx, &registry.Wake{Inbound: inbound})
 }
 
 func (w *sweep) assign(ctx context.Context) error {

@@ -236,58 +236,6 @@ create table api_client (
     disabled_at   timestamptz
 );
 
--- What happened, for those who subscribed. The id is the webhook-id of every delivery.
-create table event (
-    id          uuid primary key,
-    type        text not null,
-    definition  text not null,
-    request_id  bigint references request,
-    seq         bigint not null,         -- per request
-    body        json not null,           -- as it is sent, byte for byte: no personal data, no secret
-    occurred_at timestamptz not null,
-    correlation text not null default ''
-);
-create index event_request on event (request_id, seq);
-
-create table endpoint (
-    id             uuid primary key,
-    definition     text not null,
-    url            text not null,
-    description    text not null default '',
-    secrets_sealed bytea not null,       -- JSON [{"secret","not_after"}], newest first
-    events         text[] not null,
-    enabled        boolean not null default true,
-    created_at     timestamptz not null default now(),
-    updated_at     timestamptz not null default now()
-);
-create index endpoint_definition on endpoint (definition) where enabled;
-
-create table delivery (
-    id           bigint generated always as identity primary key,
-    endpoint_id  uuid not null references endpoint,
-    event_id     uuid not null references event,
-    state        text not null default 'pending' check (state in ('pending', 'delivered', 'abandoned')),
-    attempts     integer not null default 0,
-    next_at      timestamptz not null,
-    last_status  integer,
-    last_error   text not null default '',
-    delivered_at timestamptz,
-    unique (endpoint_id, event_id)
-);
-create index delivery_due on delivery (next_at) where state = 'pending';
-
-create table attempt (
-    delivery_id bigint not null references delivery,
-    n           integer not null,
-    at          timestamptz not null,
-    status      integer,
-    error_class text not null default '',
-    error       text not null default '',
-    duration_ms integer not null,
-    answer      text not null default '',
-    primary key (delivery_id, n)
-);
-
 -- Mails wait here, sealed; the id is the Message-ID, so a repeat is the same message.
 create table mail (
     id               uuid primary key,

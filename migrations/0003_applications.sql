@@ -52,8 +52,3 @@ alter table habilitation add column updated_at timestamptz not null default now(
 create index habilitation_updated on habilitation (updated_at, id);
 create index habilitation_source_id on habilitation (external_id) where external_id is not null;
 create index habilitation_siret on habilitation ((organization ->> 'SIRET'), created_at desc, id desc);
-
--- The integers by which API v1 names endpoints and attempts.
-alter table endpoint add column number bigint generated always as identity;
-create unique index endpoint_number on endpoint (number);
-alter table attempt add column id bigint generated always as identity;

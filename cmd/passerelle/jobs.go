@@ -111,9 +111,9 @@ func printWaiting(out io.Writer, w store.Waiting) error {
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%d\t%s %s\n", c.ID, c.Ref, c.Definition, c.Manager, c.State, c.Step, c.Attempts, c.Class, why)
 	}
-	section("webhooks", "  delivery\tevent\tdefinition\ttries\tnext\twhy", len(w.Deliveries))
+	section("webhooks", "  endpoint\tmessage\tevent\tdefinition\ttries\tnext\twhy", len(w.Deliveries))
 	for _, d := range w.Deliveries {
-		fmt.Fprintf(t, "  %d\t%s\t%s\t%d\t%s\t%s\n", d.ID, d.Type, d.Definition, d.Attempts, d.NextAt.Format(time.RFC3339), d.LastError)
+		fmt.Fprintf(t, "  %d\t%s\t%s\t%s\t%d\t%s\t%s\n", d.EndpointID, d.EventID, d.Type, d.Definition, d.Attempts, d.NextAt.Format(time.RFC3339), d.LastError)
 	}
 	section("mails", "  id\ttemplate\tstate\ttries\twhy", len(w.Mails))
 	for _, m := range w.Mails {

@@ -447,21 +447,17 @@ func firstLiveKey(w *world) string {
 
 func (w *world) endpointSecrets(t *testing.T) []string {
 	t.Helper()
+	endpoints, err := w.hub.store.Endpoints(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	var list []string
-	rows, err := w.hub.pool.Query(t.Context(), `select id from delivery order by id`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range ids {
-		d, err := w.hub.store.Delivery(t.Context(), id, time.Now())
+	for _, e := range endpoints {
+		target, err := w.hub.store.Target(t.Context(), e.ID, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range d.Secrets {
+		for _, s := range target.Secrets {
 			list = append(list, s.Reveal())
 		}
 	}

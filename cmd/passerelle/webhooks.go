@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
+	"time"
 
-	"github.com/google/uuid"
-
+	"github.com/passerelle-hub/passerelle/connectors"
 	"github.com/passerelle-hub/passerelle/connectors/webhook"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
+	"github.com/passerelle-hub/passerelle/jobs"
 )
 
 // webhooks adds an endpoint that is told of a definition's events, or lists
@@ -31,7 +34,7 @@ func webhooks(ctx context.Context, env environment, args []string) error {
 				return err
 			}
 			for _, e := range list {
-				fmt.Fprintf(env.stdout, "%s  %s  %v  %s  enabled=%t\n", e.ID, e.Definition, e.Events, withoutQuery(e.Url), e.Enabled)
+				fmt.Fprintf(env.stdout, "%d  %s%s  %v  %s  enabled=%t\n", e.ID, e.Definition, e.Editor, e.Events, withoutQuery(e.URL), e.Enabled)
 			}
 			return nil
 		}
@@ -63,7 +66,54 @@ func (h *hub) addEndpoint(ctx context.Context, definition, target, description s
 	}
 	key := webhook.NewKey()
 	return key, h.registry.Record(ctx, &registry.AddEndpoint{Endpoint: store.NewEndpoint{
-		ID: uuid.New(), Definition: definition, URL: target, Description: description, Events: events,
-		Secrets: []store.EndpointSecret{{Value: key.Hex().Reveal()}},
+		Definition: definition, URL: target, Description: description, Events: events, Format: store.FormatStandard,
+		Secrets: []store.EndpointSecret{{Value: key.Hex().Reveal()}}, MaxInFlight: defaultInFlight, Enabled: true, TestedURL: target,
 	}})
+}
+
+// defaultInFlight is how many deliveries an endpoint gets at once, unless its owner says otherwise.
+const defaultInFlight = 5
+
+// webhookSettings is what lanes deliver with.
+func (h *hub) webhookSettings(public connectors.HTTPDoer) jobs.Webhooks {
+	c := h.config.Webhooks
+	policy := registry.DefaultDeliveryPolicy()
+	policy.Schedule, policy.MaxAge = c.Schedule, c.MaxAttemptsAge
+	return jobs.Webhooks{
+		Deliverer: webhook.New(public), Sign: h.signDelivery, Policy: policy, Timeout: c.Timeout, ClaimFor: c.ClaimFor, Lease: c.Lease,
+		Waker: h.outbox.Waker(),
+	}
+}
+
+// signDelivery gives the headers of one delivery, signed in both dialects. The
+// endpoint's own cannot take the place of ours.
+func (h *hub) signDelivery(l store.Lane, d store.Due, at time.Time) (map[string]string, error) {
+	keys := make([]webhook.Key, len(l.Secrets))
+	for i, secret := range l.Secrets {
+		var err error
+		if keys[i], err = webhook.ParseKey(secret); err != nil {
+			return nil, err
+		}
+	}
+	// During a rotation DataPass's one signature is the older key's: a receiver
+	// that has not changed yet goes on working (webhook.Headers).
+	slices.Reverse(keys)
+	header := webhook.Headers(webhook.Message{
+		ID: d.EventID.String(), At: at, Attempt: d.Attempts + 1, Sequence: d.Seq, Environment: string(h.config.Hub.Environment), Body: d.Body,
+	}, keys, nil)
+	for name, value := range l.Headers {
+		if _, ours := header[name]; !ours {
+			header[name] = value
+		}
+	}
+	return header, nil
+}
+
+// opsAddress is the contact of the people who run the hub, where it is a mail
+// address and not a page.
+func opsAddress(contact string) string {
+	if strings.Contains(contact, "@") && !strings.Contains(contact, "/") {
+		return contact
+	}
+	return ""
 }

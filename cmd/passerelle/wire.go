@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,7 +24,6 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors/jwtissuer"
 	"github.com/passerelle-hub/passerelle/connectors/mail"
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
-	"github.com/passerelle-hub/passerelle/connectors/webhook"
 	"github.com/passerelle-hub/passerelle/httpapi"
 	"github.com/passerelle-hub/passerelle/httpapi/handover"
 	hubapi "github.com/passerelle-hub/passerelle/httpapi/hub"
@@ -46,6 +44,7 @@ type hub struct {
 	pool      *pgxpool.Pool
 	store     *store.Store
 	registry  *registry.Registry
+	outbox    *jobs.Outbox
 	keys      *jose.Keys // that sign access tokens
 	verifier  jose.Verifier
 	audiences []string // of the built-in issuer's tokens
@@ -150,12 +149,13 @@ func (h *hub) tokenEnv() token.Env {
 }
 
 func (h *hub) openRegistry() error {
-	outbox, err := jobs.NewOutbox(h.pool, h.config.Jobs.FetchCooldown)
-	if err != nil {
+	var err error
+	if h.outbox, err = jobs.NewOutbox(h.store, h.config.Jobs.FetchCooldown, h.now, h.log); err != nil {
 		return err
 	}
-	h.registry = registry.New(h.store, outbox, h.catalogue, policiesOf(h.config), registry.Settings{
+	h.registry = registry.New(h.store, h.outbox, h.catalogue, policiesOf(h.config), registry.Settings{
 		PublicURL: h.config.Hub.PublicURL, TokenEnv: string(h.tokenEnv()), LinkLifetime: h.config.Handover.LinkLifetime,
+		OpsAddress: opsAddress(h.config.Hub.Contact),
 	}, h.now)
 	_, err = h.openKeys(jwtissuer.Default().Schedule())
 	return err
@@ -205,26 +205,10 @@ func (h *hub) openPartners(ctx context.Context) error {
 	}
 	h.workers = &jobs.Workers{
 		Registry: h.registry, Store: h.store, Managers: h.managers, Mailer: mailer, MailDomain: h.config.Mail.Domain,
-		Deliverer: webhook.New(public), SignEvent: h.signEvent, Owner: h.config.Hub.Name, TokenEnv: h.tokenEnv(),
+		Webhooks: h.webhookSettings(public), Owner: h.config.Hub.Name, TokenEnv: h.tokenEnv(),
 		LeaseFor: h.config.Jobs.Timeout + 15*time.Second, KeepBody: h.config.Webhooks.PayloadRetention, Now: h.now, Log: h.log,
 	}
 	return nil
-}
-
-// signEvent makes a delivery complete: the stored body as it is, signed in both dialects.
-func (h *hub) signEvent(d store.Delivery, now time.Time) ([]byte, map[string]string, error) {
-	keys := make([]webhook.Key, 0, len(d.Secrets))
-	for _, secret := range d.Secrets {
-		key, err := webhook.ParseKey(secret)
-		if err != nil {
-			return nil, nil, err
-		}
-		keys = append(keys, key)
-	}
-	var private ed25519.PrivateKey
-	return d.Body, webhook.Headers(webhook.Message{
-		ID: d.EventID.String(), At: now, Attempt: int(d.Attempts) + 1, Environment: string(h.config.Hub.Environment), Body: d.Body,
-	}, keys, private), nil
 }
 
 // tokenReader reads the tokens of the built-in issuer.

@@ -22,6 +22,7 @@ const (
 	HeaderTimestamp   = "webhook-timestamp"
 	HeaderSignature   = "webhook-signature"
 	HeaderAttempt     = "webhook-attempt"
+	HeaderSequence    = "webhook-sequence" // among the events of the same subject, growing
 )
 
 // Message is one delivery before it is signed.
@@ -29,6 +30,7 @@ type Message struct {
 	ID          string    // the same for every attempt and replay: receivers drop the repeat
 	At          time.Time // of this attempt: it is signed
 	Attempt     int       // from 1
+	Sequence    int64     // from 1; 0: none
 	Environment string    // production, staging or sandbox
 	Body        []byte    // as it is sent: never decoded and encoded again
 }
@@ -47,6 +49,9 @@ func Headers(m Message, keys []Key, private ed25519.PrivateKey) map[string]strin
 		HeaderTimestamp:   strconv.FormatInt(m.At.Unix(), 10),
 		HeaderSignature:   SignStandard(m.ID, m.At, m.Body, keys, private),
 		HeaderAttempt:     strconv.Itoa(m.Attempt),
+	}
+	if m.Sequence > 0 {
+		h[HeaderSequence] = strconv.FormatInt(m.Sequence, 10)
 	}
 	if len(keys) > 0 {
 		h[HeaderDataPass] = SignDataPass(m.Body, keys[0])

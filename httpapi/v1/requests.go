@@ -220,7 +220,7 @@ func (h *Handler) listAttempts(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	endpoint, err := h.Store.EndpointByNumber(r.Context(), number)
+	endpoint, err := h.Store.Endpoint(r.Context(), number)
 	if err != nil {
 		return err
 	}

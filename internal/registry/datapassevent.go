@@ -3,13 +3,11 @@ package registry
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
-	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
 // DataPassEvent is a webhook's body with DataPass's keys, types and null values
@@ -113,20 +111,18 @@ func (u *unit) notifyWebhooks(ctx context.Context, r habilitation.Request, n hab
 	if err != nil {
 		return err
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return err
+	data := map[string]any{
+		"request_id": r.ID, "definition_id": n.Definition, "state": r.State, "form_id": r.Form, "siret": r.Organization.SIRET,
 	}
-	deliveries, err := u.tx.PublishEvent(ctx, store.Event{
-		ID: id, Type: string(n.Event), Definition: n.Definition, RequestID: r.ID, Body: body, OccurredAt: u.at, Correlation: u.correlation,
+	if r.Origin == habilitation.Mirrored {
+		data["datapass_id"] = r.ExternalID
+	}
+	if n.Habilitation != 0 {
+		data["habilitation_id"] = n.Habilitation
+	}
+	return u.tell(ctx, happening{
+		Type: string(n.Event), Definition: n.Definition, Editor: editorOf(r), Request: r.ID, Habilitation: n.Habilitation, Data: data, Shown: body,
 	})
-	if err != nil {
-		return fmt.Errorf("publish %s: %w", n.Event, err)
-	}
-	if len(deliveries) > 0 {
-		u.then(EventPublished{deliveries})
-	}
-	return nil
 }
 
 func (u *unit) dataPassEvent(r habilitation.Request, n habilitation.NotifyWebhooks) DataPassEvent {

@@ -3,24 +3,88 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
-// publish stores one of the hub's own events about a credential, for whoever
-// subscribed to its definition: ids to fetch by, no personal data, no secret.
-// The body is a Standard Webhooks one ({"type","timestamp","data"}).
-func (u *unit) publish(ctx context.Context, req habilitation.Request, c store.Credential, kind string, more map[string]any) error {
-	id, err := uuid.NewV7()
+// happening is something that subscribers are told of.
+type happening struct {
+	Type         string
+	Definition   string
+	Editor       string
+	Request      int64
+	Habilitation int64
+	Subject      string         // what order is kept for; "": the request
+	Data         map[string]any // ids to fetch by: no personal data, no secret
+	ModelID      int64          // of DataPass's form, when Shown is nil
+	Shown        []byte         // DataPass's form, when it is more than Data; it may hold personal data
+}
+
+// tell stores an event in both forms, frozen as they are now, with a delivery
+// for each endpoint that asked for it. The request, where there is one, is locked.
+func (u *unit) tell(ctx context.Context, h happening) error {
+	e, err := u.ownEvent(h)
 	if err != nil {
 		return err
 	}
+	endpoints, err := u.tx.PublishEvent(ctx, e)
+	if err != nil {
+		return fmt.Errorf("publish %s: %w", h.Type, err)
+	}
+	if len(endpoints) > 0 {
+		u.then(EventPublished{endpoints})
+	}
+	return nil
+}
+
+// ownEvent gives the event with both of its bodies.
+func (u *unit) ownEvent(h happening) (store.Event, error) {
+	body, err := json.Marshal(standardBody{Type: h.Type, Timestamp: u.at, Data: h.Data})
+	if err != nil {
+		return store.Event{}, err
+	}
+	if h.Shown == nil {
+		h.Shown, err = json.Marshal(ownDataPassBody{
+			Event: h.Type, FiredAt: u.at.Unix(), ModelType: modelPrefix + h.Definition, ModelID: h.ModelID, Data: h.Data,
+		})
+		if err != nil {
+			return store.Event{}, err
+		}
+	}
+	if h.Subject == "" {
+		h.Subject = requestSubject(h.Request)
+	}
+	return store.Event{
+		ID: store.EventID(u.at), Type: h.Type, Definition: h.Definition, Editor: h.Editor, RequestID: h.Request, HabilitationID: h.Habilitation,
+		Subject: h.Subject, Body: body, DataPass: h.Shown, OccurredAt: u.at, Correlation: u.correlation,
+	}, nil
+}
+
+func requestSubject(id int64) string { return fmt.Sprintf("request/%d", id) }
+
+// standardBody is a Standard Webhooks one.
+type standardBody struct {
+	Type      string         `json:"type"`
+	Timestamp time.Time      `json:"timestamp"`
+	Data      map[string]any `json:"data"`
+}
+
+// ownDataPassBody is one of the hub's own events in DataPass's envelope.
+type ownDataPassBody struct {
+	Event     string         `json:"event"`
+	FiredAt   int64          `json:"fired_at"`
+	ModelType string         `json:"model_type"`
+	ModelID   int64          `json:"model_id"`
+	Data      map[string]any `json:"data"`
+}
+
+// publish tells one of the hub's own events about a credential.
+func (u *unit) publish(ctx context.Context, req habilitation.Request, c store.Credential, kind string, more map[string]any) error {
 	data := map[string]any{
 		"token_id":      c.ID,
 		"request_id":    req.ID,
@@ -35,20 +99,17 @@ func (u *unit) publish(ctx context.Context, req habilitation.Request, c store.Cr
 		data["datapass_id"] = req.ExternalID
 	}
 	maps.Copy(data, more)
-	body, err := json.Marshal(map[string]any{"type": kind, "timestamp": u.at.Format(time.RFC3339Nano), "data": data})
-	if err != nil {
-		return err
-	}
-	deliveries, err := u.tx.PublishEvent(ctx, store.Event{
-		ID: id, Type: kind, Definition: c.Definition, RequestID: req.ID, Body: body, OccurredAt: u.at, Correlation: u.correlation,
+	return u.tell(ctx, happening{
+		Type: kind, Definition: c.Definition, Editor: editorOf(req), Request: req.ID, Habilitation: valueOf(c.HabilitationID),
+		Data: data, ModelID: shownRequestID(req),
 	})
-	if err != nil {
-		return err
+}
+
+func editorOf(req habilitation.Request) string {
+	if req.ServiceProvider == nil {
+		return ""
 	}
-	if len(deliveries) > 0 {
-		u.then(EventPublished{deliveries})
-	}
-	return nil
+	return req.ServiceProvider.ID
 }
 
 func uniqueAddresses(addresses ...string) []string {

@@ -46,31 +46,6 @@ func (cmd *MailBounced) apply(ctx context.Context, u *unit) error {
 	return err
 }
 
-// DeliveryOutcome records one try to deliver, and when the next one is due.
-type DeliveryOutcome struct {
-	Delivery store.Delivery
-	At       time.Time
-	Result   connectors.DeliveryResult
-	Schedule []time.Duration // waits between the tries
-}
-
-func (cmd *DeliveryOutcome) apply(ctx context.Context, u *unit) error {
-	n := int(cmd.Delivery.Attempts) + 1
-	a := store.Attempt{DeliveryID: cmd.Delivery.ID, N: n, At: cmd.At, Result: cmd.Result, NextAt: u.at}
-	switch {
-	case delivered(cmd.Result.Status):
-		a.State = "delivered"
-	case n > len(cmd.Schedule):
-		a.State = "abandoned"
-	default:
-		a.State, a.NextAt = "pending", u.at.Add(cmd.Schedule[n-1])
-	}
-	return u.tx.RecordAttempt(ctx, a)
-}
-
-// delivered: any 2xx (Standard Webhooks); redirects are failures.
-func delivered(status int) bool { return status >= 200 && status < 300 }
-
 // PausePartner stops sending to a partner for a time.
 type PausePartner struct {
 	Name   string
@@ -154,24 +129,11 @@ func (cmd *TakeUp) apply(ctx context.Context, u *unit) error {
 }
 
 // Wake queues again what a lost wake-up left behind.
-type Wake struct {
-	Inbound    []store.InboundKey
-	Deliveries []int64
-}
+type Wake struct{ Inbound []store.InboundKey }
 
 func (cmd *Wake) apply(_ context.Context, u *unit) error {
 	if len(cmd.Inbound) > 0 {
 		u.then(InboundStored{cmd.Inbound})
 	}
-	if len(cmd.Deliveries) > 0 {
-		u.then(EventPublished{cmd.Deliveries})
-	}
 	return nil
-}
-
-// AddEndpoint has an endpoint told of events.
-type AddEndpoint struct{ Endpoint store.NewEndpoint }
-
-func (cmd *AddEndpoint) apply(ctx context.Context, u *unit) error {
-	return u.tx.InsertEndpoint(ctx, cmd.Endpoint)
 }

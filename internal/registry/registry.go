@@ -16,6 +16,9 @@ import (
 // Outbox queues what must follow a change, in the transaction of that change.
 type Outbox interface {
 	Queue(ctx context.Context, tx pgx.Tx, events []Followup) error
+	// Committed hears that the transaction went through: what may be lost is done
+	// here. It does not wait.
+	Committed(events []Followup)
 }
 
 // Followup is something that must follow a committed change.
@@ -43,8 +46,8 @@ type ArchiveEnds struct {
 	At           time.Time
 }
 
-// EventPublished: these deliveries are due.
-type EventPublished struct{ Deliveries []int64 }
+// EventPublished: something is due at these endpoints.
+type EventPublished struct{ Endpoints []int64 }
 
 // MailQueued: this mail is due.
 type MailQueued struct{ MailID uuid.UUID }
@@ -96,6 +99,7 @@ type Settings struct {
 	PublicURL    string        // no slash at the end
 	TokenEnv     string        // "live" or "test" (tokens.md, 7.2)
 	LinkLifetime time.Duration // of a one-time link
+	OpsAddress   string        // of the people who run the hub; "": none
 
 	// ProviderNotices are the addresses that a data provider wants told of each
 	// approval, by its slug; FranceConnectSupport those of FranceConnect's people
@@ -113,11 +117,13 @@ type Registry struct {
 	policies  Policies
 	settings  Settings
 	now       func() time.Time
+
+	settlements *store.Settlements
 }
 
 // New gives a registry. Run must be running for Receive to answer.
 func New(s *store.Store, outbox Outbox, catalogue Catalogue, policies Policies, settings Settings, now func() time.Time) *Registry {
-	r := &Registry{store: s, outbox: outbox, catalogue: catalogue, policies: policies, settings: settings, now: now}
+	r := &Registry{store: s, outbox: outbox, catalogue: catalogue, policies: policies, settings: settings, now: now, settlements: s.NewSettlements()}
 	r.inbox = s.NewInbox(func(ctx context.Context, tx pgx.Tx, keys []store.InboundKey) error {
 		return outbox.Queue(ctx, tx, []Followup{InboundStored{Keys: keys}})
 	})
@@ -134,8 +140,9 @@ type Command interface {
 
 // Record runs cmd in one transaction, with its history and what must follow.
 func (r *Registry) Record(ctx context.Context, cmd Command) error {
-	return r.store.InTx(ctx, func(tx *store.Tx) error {
-		u := &unit{Registry: r, tx: tx, at: r.now().UTC(), correlation: connectors.Correlation(ctx), actor: actorOf(ctx)}
+	var u *unit
+	err := r.store.InTx(ctx, func(tx *store.Tx) error {
+		u = &unit{Registry: r, tx: tx, at: r.now().UTC(), correlation: connectors.Correlation(ctx), actor: actorOf(ctx)}
 		if err := cmd.apply(ctx, u); err != nil {
 			return err
 		}
@@ -144,6 +151,10 @@ func (r *Registry) Record(ctx context.Context, cmd Command) error {
 		}
 		return r.outbox.Queue(ctx, tx.SQL, u.followups)
 	})
+	if err == nil && len(u.followups) > 0 {
+		r.outbox.Committed(u.followups)
+	}
+	return err
 }
 
 // unit is one command's work: its transaction, its moment, what follows.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/config/definitions"
 	"github.com/passerelle-hub/passerelle/internal/pgtest"
@@ -50,7 +51,8 @@ func open(t *testing.T, policies registry.Policies) bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	outbox, err := jobs.NewOutbox(pool, 10*time.Millisecond)
+	s := store.New(pool, ring)
+	outbox, err := jobs.NewOutbox(s, 10*time.Millisecond, time.Now, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +60,6 @@ func open(t *testing.T, policies registry.Policies) bench {
 	if err := report.Err(); err != nil {
 		t.Fatal(err)
 	}
-	s := store.New(pool, ring)
 	r := registry.New(s, outbox, catalogue, policies, registry.Settings{
 		PublicURL: "https://hub.example", TokenEnv: "test", LinkLifetime: 7 * 24 * time.Hour,
 	}, time.Now)

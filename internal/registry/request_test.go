@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
 	"github.com/passerelle-hub/passerelle/internal/registry"
@@ -194,17 +196,24 @@ func TestEachEventIsPublishedInDataPassFormat(t *testing.T) {
 	w := newTown(t, onePolicy{[]string{"m"}})
 	r := w.validated()
 	w.do(&registry.RevokeRequest{Target: w.by(w.instructor, r.ID), Reason: "Usage non conforme"})
-	rows, err := w.pool.Query(t.Context(), `select body from event where type = any('{create,submit,approve,revoke}') order by seq`)
+	rows, err := w.pool.Query(t.Context(), `select id from event where type = any('{create,submit,approve,revoke}') order by seq`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close()
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		t.Fatal(err)
+	}
 	var events, states []string
-	for rows.Next() {
-		var body []byte
-		if err := rows.Scan(&body); err != nil {
+	for _, id := range ids {
+		bodies, err := w.store.Bodies(t.Context(), id)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if clear := string(bodies.Standard); strings.Contains(clear, "@") || strings.Contains(clear, w.jeanne.FamilyName) {
+			t.Errorf("a person is in the form that is kept in clear: %s", clear)
+		}
+		body := bodies.DataPass
 		var e registry.DataPassEvent
 		decoder := json.NewDecoder(strings.NewReader(string(body)))
 		var raw map[string]any

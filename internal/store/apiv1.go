@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
-	"github.com/passerelle-hub/passerelle/internal/store/db"
 )
 
 // RequestsByID reads whole requests, in the order of their ids as given; what
@@ -197,43 +196,4 @@ func (s *Store) HabilitationsByID(ctx context.Context, ids []int64) ([]HeldHabil
 		}
 	}
 	return list, nil
-}
-
-// NumberedEndpoint is an endpoint under the number that API v1 gives it.
-type NumberedEndpoint struct {
-	ID         uuid.UUID
-	Definition string
-}
-
-// EndpointByNumber finds one.
-func (s *Store) EndpointByNumber(ctx context.Context, number int64) (NumberedEndpoint, error) {
-	row, err := s.q.EndpointByNumber(ctx, &number)
-	return NumberedEndpoint(row), notFound(err, "endpoint", number)
-}
-
-// ListedAttempt is one try to deliver, as API v1 shows it.
-type ListedAttempt struct {
-	ID             int64
-	Event          string
-	Status         *int32 // nil: no answer
-	Answer         string
-	At             time.Time
-	ShownRequestID int64 // 0: about no request
-}
-
-// Attempts gives an endpoint's tries, newest first; a nil bound is none.
-func (s *Store) Attempts(ctx context.Context, endpoint uuid.UUID, since, until *time.Time, limit int) ([]ListedAttempt, error) {
-	rows, err := s.q.AttemptsOf(ctx, endpoint, since, until, int32(limit))
-	list := make([]ListedAttempt, len(rows))
-	for i, row := range rows {
-		list[i] = attemptOf(row)
-	}
-	return list, err
-}
-
-func attemptOf(row db.AttemptsOfRow) ListedAttempt {
-	return ListedAttempt{
-		ID: val(row.ID), Event: row.Event, Status: row.Status, Answer: row.Answer, At: row.At,
-		ShownRequestID: shownID(val(row.RequestID), row.ExternalID),
-	}
 }

@@ -33,15 +33,37 @@ type ApiClient struct {
 }
 
 type Attempt struct {
-	DeliveryID int64
+	ID         int64
+	EndpointID int64
+	EventID    uuid.UUID
+	Type       string
+	RequestID  *int64
 	N          int32
 	At         time.Time
+	Outcome    string
 	Status     *int32
 	ErrorClass string
 	Error      string
 	DurationMs int32
 	Answer     string
-	ID         *int64
+	Remote     string
+}
+
+type AttemptRest struct {
+	ID         int64
+	EndpointID int64
+	EventID    uuid.UUID
+	Type       string
+	RequestID  *int64
+	N          int32
+	At         time.Time
+	Outcome    string
+	Status     *int32
+	ErrorClass string
+	Error      string
+	DurationMs int32
+	Answer     string
+	Remote     string
 }
 
 type ConnectorRecord struct {
@@ -91,39 +113,83 @@ type DefinitionSetInForce struct {
 }
 
 type Delivery struct {
-	ID          int64
-	EndpointID  uuid.UUID
+	EndpointID  int64
 	EventID     uuid.UUID
-	State       string
+	Rank        int16
 	Attempts    int32
 	NextAt      time.Time
+	Subject     string
+	Seq         int64
+	Ordered     bool
+	CreatedAt   time.Time
+	FirstTryAt  *time.Time
 	LastStatus  *int32
 	LastError   string
-	DeliveredAt *time.Time
+	AbandonedAt *time.Time
+	Reason      string
 }
 
 type Endpoint struct {
-	ID            uuid.UUID
-	Definition    string
-	Url           string
-	Description   string
-	SecretsSealed []byte
-	Events        []string
-	Enabled       bool
-	CreatedAt     time.Time
-	UpdatedAt     time.Time
-	Number        *int64
+	ID             int64
+	Definition     string
+	Editor         string
+	Url            string
+	Description    string
+	Events         []string
+	Format         string
+	SecretsSealed  []byte
+	HeadersSealed  []byte
+	Ordered        bool
+	RateLimit      *float64
+	MaxInFlight    int32
+	Enabled        bool
+	TestedUrl      string
+	DisabledAt     *time.Time
+	DisabledReason string
+	CreatedBy      string
+	Version        int32
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+type EndpointHealth struct {
+	EndpointID   int64
+	Failures     int32
+	FailingSince *time.Time
+	RestUntil    *time.Time
+	Rests        int32
+	InFlight     *int32
+	Slow         bool
+	LastOkAt     *time.Time
+	LastFailedAt *time.Time
+	LastStatus   *int32
+	LastError    string
+	WarnedAt     *time.Time
+}
+
+type EndpointToken struct {
+	EndpointID     int64
+	HabilitationID int64
+	RequestID      int64
+	TokenID        string
+	EventID        uuid.UUID
+	Status         int32
+	AnsweredAt     time.Time
 }
 
 type Event struct {
-	ID          uuid.UUID
-	Type        string
-	Definition  string
-	RequestID   *int64
-	Seq         int64
-	Body        []byte
-	OccurredAt  time.Time
-	Correlation string
+	ID             uuid.UUID
+	Type           string
+	Definition     string
+	Editor         string
+	RequestID      *int64
+	HabilitationID *int64
+	Subject        string
+	Seq            int64
+	Body           []byte
+	DatapassSealed []byte
+	OccurredAt     time.Time
+	Correlation    string
 }
 
 type Habilitation struct {
@@ -200,6 +266,13 @@ type InboundEvent struct {
 	RequestID   *int64
 	ReceivedAt  time.Time
 	AppliedAt   *time.Time
+}
+
+type Lane struct {
+	EndpointID int64
+	Holder     uuid.UUID
+	Until      time.Time
+	PacedUntil *time.Time
 }
 
 type Lease struct {

@@ -10,89 +10,72 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
-const claimDelivery = `-- name: ClaimDelivery :one
-update delivery set next_at = $1
-where id = $2 and state = 'pending' and next_at <= $3
-returning id
+const attemptsOf = `-- name: AttemptsOf :many
+select a.id, a.event_id, a.type, a.n, a.at, a.outcome, a.status, a.error_class, a.error, a.duration_ms, a.answer, a.remote,
+       r.id as request_id, r.external_id
+from attempt a
+left join request r on r.id = a.request_id
+where a.endpoint_id = $1
+  and ($2::timestamptz is null or a.at >= $2::timestamptz)
+  and ($3::timestamptz is null or a.at <= $3::timestamptz)
+order by a.at desc, a.id desc
+limit $4
 `
 
-// Takes a due delivery for a time: nobody else sends it meanwhile, and it is due again if its taker dies.
-func (q *Queries) ClaimDelivery(ctx context.Context, until time.Time, iD int64, now time.Time) (int64, error) {
-	row := q.db.QueryRow(ctx, claimDelivery, until, iD, now)
-	var id int64
-	err := row.Scan(&id)
-	return id, err
+type AttemptsOfRow struct {
+	ID         int64
+	EventID    uuid.UUID
+	Type       string
+	N          int32
+	At         time.Time
+	Outcome    string
+	Status     *int32
+	ErrorClass string
+	Error      string
+	DurationMs int32
+	Answer     string
+	Remote     string
+	RequestID  *int64
+	ExternalID *int64
 }
 
-const deliveryByID = `-- name: DeliveryByID :one
-select d.id, d.state, d.attempts, d.next_at, e.id as endpoint_id, e.url, e.secrets_sealed, e.enabled,
-       v.id as event_id, v.type, v.request_id, v.seq, v.body, v.occurred_at, v.correlation
-from delivery d
-join endpoint e on e.id = d.endpoint_id
-join event v on v.id = d.event_id
-where d.id = $1
-`
-
-type DeliveryByIDRow struct {
-	ID            int64
-	State         string
-	Attempts      int32
-	NextAt        time.Time
-	EndpointID    uuid.UUID
-	Url           string
-	SecretsSealed []byte
-	Enabled       bool
-	EventID       uuid.UUID
-	Type          string
-	RequestID     *int64
-	Seq           int64
-	Body          []byte
-	OccurredAt    time.Time
-	Correlation   string
-}
-
-func (q *Queries) DeliveryByID(ctx context.Context, id int64) (DeliveryByIDRow, error) {
-	row := q.db.QueryRow(ctx, deliveryByID, id)
-	var i DeliveryByIDRow
-	err := row.Scan(
-		&i.ID,
-		&i.State,
-		&i.Attempts,
-		&i.NextAt,
-		&i.EndpointID,
-		&i.Url,
-		&i.SecretsSealed,
-		&i.Enabled,
-		&i.EventID,
-		&i.Type,
-		&i.RequestID,
-		&i.Seq,
-		&i.Body,
-		&i.OccurredAt,
-		&i.Correlation,
+// One endpoint's tries, newest first.
+func (q *Queries) AttemptsOf(ctx context.Context, endpointID int64, since *time.Time, until *time.Time, maxRows int32) ([]AttemptsOfRow, error) {
+	rows, err := q.db.Query(ctx, attemptsOf,
+		endpointID,
+		since,
+		until,
+		maxRows,
 	)
-	return i, err
-}
-
-const dueDeliveries = `-- name: DueDeliveries :many
-select id from delivery where state = 'pending' and next_at < $1 order by next_at limit $2
-`
-
-func (q *Queries) DueDeliveries(ctx context.Context, before time.Time, maxRows int32) ([]int64, error) {
-	rows, err := q.db.Query(ctx, dueDeliveries, before, maxRows)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []int64
+	var items []AttemptsOfRow
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var i AttemptsOfRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.EventID,
+			&i.Type,
+			&i.N,
+			&i.At,
+			&i.Outcome,
+			&i.Status,
+			&i.ErrorClass,
+			&i.Error,
+			&i.DurationMs,
+			&i.Answer,
+			&i.Remote,
+			&i.RequestID,
+			&i.ExternalID,
+		); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -100,19 +83,244 @@ func (q *Queries) DueDeliveries(ctx context.Context, before time.Time, maxRows i
 	return items, nil
 }
 
+const disableEndpoint = `-- name: DisableEndpoint :exec
+update endpoint set enabled = false, disabled_at = $1, disabled_reason = $2, version = version + 1, updated_at = $1
+where id = $3
+`
+
+func (q *Queries) DisableEndpoint(ctx context.Context, now *time.Time, reason string, iD int64) error {
+	_, err := q.db.Exec(ctx, disableEndpoint, now, reason, iD)
+	return err
+}
+
+const dueDeliveries = `-- name: DueDeliveries :many
+with asked as (
+    select unnest($2::bigint[]) as endpoint_id, unnest($3::integer[]) as version, unnest($4::boolean[]) as datapass,
+           unnest($5::integer[]) as n, unnest($6::integer[]) as look_at,
+           unnest($7::timestamptz[]) as from_first, unnest($8::timestamptz[]) as from_replay
+), owed as materialized (
+    select unnest($9::bigint[]) as endpoint_id, unnest($10::uuid[]) as event_id
+)
+select c.endpoint_id, c.event_id, c.rank, c.attempts, c.next_at, c.subject, c.seq, c.created_at, c.first_try_at,
+       v.type, v.request_id, v.habilitation_id, v.occurred_at, v.correlation,
+       (case when a.datapass then v.datapass_sealed else convert_to(v.body::text, 'UTF8') end)::bytea as body
+from asked a
+join endpoint e on e.id = a.endpoint_id and e.version = a.version and e.enabled
+cross join lateral (
+    select w.endpoint_id, w.event_id, w.rank, w.attempts, w.next_at, w.subject, w.seq, w.ordered, w.created_at, w.first_try_at, w.last_status, w.last_error, w.abandoned_at, w.reason
+    from (
+        (select d.endpoint_id, d.event_id, d.rank, d.attempts, d.next_at, d.subject, d.seq, d.ordered, d.created_at, d.first_try_at, d.last_status, d.last_error, d.abandoned_at, d.reason from delivery d
+         where d.endpoint_id = a.endpoint_id and d.rank = 0 and d.next_at >= a.from_first and d.next_at <= $1 and d.abandoned_at is null
+           and (d.endpoint_id, d.event_id) not in (select o.endpoint_id, o.event_id from owed o)
+         order by d.next_at, d.event_id limit a.look_at)
+        union all
+        (select d.endpoint_id, d.event_id, d.rank, d.attempts, d.next_at, d.subject, d.seq, d.ordered, d.created_at, d.first_try_at, d.last_status, d.last_error, d.abandoned_at, d.reason from delivery d
+         where d.endpoint_id = a.endpoint_id and d.rank = 1 and d.next_at <= $1 and d.abandoned_at is null
+           and (d.endpoint_id, d.event_id) not in (select o.endpoint_id, o.event_id from owed o)
+         order by d.next_at, d.event_id limit a.look_at)
+        union all
+        (select d.endpoint_id, d.event_id, d.rank, d.attempts, d.next_at, d.subject, d.seq, d.ordered, d.created_at, d.first_try_at, d.last_status, d.last_error, d.abandoned_at, d.reason from delivery d
+         where d.endpoint_id = a.endpoint_id and d.rank = 2 and d.next_at >= a.from_replay and d.next_at <= $1 and d.abandoned_at is null
+           and (d.endpoint_id, d.event_id) not in (select o.endpoint_id, o.event_id from owed o)
+         order by d.next_at, d.event_id limit a.look_at)
+    ) w
+    where not w.ordered or w.seq = (
+        select b.seq from delivery b
+        where b.endpoint_id = w.endpoint_id and b.ordered and b.subject = w.subject and (b.rank = 2) = (w.rank = 2) and b.abandoned_at is null
+        order by b.seq limit 1)
+    limit a.n
+) c
+join event v on v.id = c.event_id
+`
+
+type DueDeliveriesParams struct {
+	Now           time.Time
+	Endpoints     []int64
+	Versions      []int32
+	Datapass      []bool
+	Limits        []int32
+	Windows       []int32
+	FromFirst     []time.Time
+	FromReplay    []time.Time
+	OwedEndpoints []int64
+	OwedEvents    []uuid.UUID
+}
+
+type DueDeliveriesRow struct {
+	EndpointID     int64
+	EventID        uuid.UUID
+	Rank           int16
+	Attempts       int32
+	NextAt         time.Time
+	Subject        string
+	Seq            int64
+	CreatedAt      time.Time
+	FirstTryAt     *time.Time
+	Type           string
+	RequestID      *int64
+	HabilitationID *int64
+	OccurredAt     time.Time
+	Correlation    string
+	Body           []byte
+}
+
+// For each lane that asks: what is due, first tries before retries before
+// replays, without what it has in hand. Of an ordered endpoint, only the first
+// of each subject (a scalar subquery: it is one look into the index each time,
+// whatever the planner thinks of the table). A lane whose endpoint was changed
+// meanwhile gets nothing.
+func (q *Queries) DueDeliveries(ctx context.Context, arg DueDeliveriesParams) ([]DueDeliveriesRow, error) {
+	rows, err := q.db.Query(ctx, dueDeliveries,
+		arg.Now,
+		arg.Endpoints,
+		arg.Versions,
+		arg.Datapass,
+		arg.Limits,
+		arg.Windows,
+		arg.FromFirst,
+		arg.FromReplay,
+		arg.OwedEndpoints,
+		arg.OwedEvents,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DueDeliveriesRow
+	for rows.Next() {
+		var i DueDeliveriesRow
+		if err := rows.Scan(
+			&i.EndpointID,
+			&i.EventID,
+			&i.Rank,
+			&i.Attempts,
+			&i.NextAt,
+			&i.Subject,
+			&i.Seq,
+			&i.CreatedAt,
+			&i.FirstTryAt,
+			&i.Type,
+			&i.RequestID,
+			&i.HabilitationID,
+			&i.OccurredAt,
+			&i.Correlation,
+			&i.Body,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const endpointByID = `-- name: EndpointByID :one
+select id, definition, editor, url, description, events, format, ordered, rate_limit, max_in_flight, enabled, tested_url, disabled_at,
+       disabled_reason, created_by, version, created_at, updated_at
+from endpoint where id = $1
+`
+
+type EndpointByIDRow struct {
+	ID             int64
+	Definition     string
+	Editor         string
+	Url            string
+	Description    string
+	Events         []string
+	Format         string
+	Ordered        bool
+	RateLimit      *float64
+	MaxInFlight    int32
+	Enabled        bool
+	TestedUrl      string
+	DisabledAt     *time.Time
+	DisabledReason string
+	CreatedBy      string
+	Version        int32
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+func (q *Queries) EndpointByID(ctx context.Context, id int64) (EndpointByIDRow, error) {
+	row := q.db.QueryRow(ctx, endpointByID, id)
+	var i EndpointByIDRow
+	err := row.Scan(
+		&i.ID,
+		&i.Definition,
+		&i.Editor,
+		&i.Url,
+		&i.Description,
+		&i.Events,
+		&i.Format,
+		&i.Ordered,
+		&i.RateLimit,
+		&i.MaxInFlight,
+		&i.Enabled,
+		&i.TestedUrl,
+		&i.DisabledAt,
+		&i.DisabledReason,
+		&i.CreatedBy,
+		&i.Version,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
+const endpointTarget = `-- name: EndpointTarget :one
+select id, url, format, secrets_sealed, headers_sealed, version from endpoint where id = $1
+`
+
+type EndpointTargetRow struct {
+	ID            int64
+	Url           string
+	Format        string
+	SecretsSealed []byte
+	HeadersSealed []byte
+	Version       int32
+}
+
+func (q *Queries) EndpointTarget(ctx context.Context, id int64) (EndpointTargetRow, error) {
+	row := q.db.QueryRow(ctx, endpointTarget, id)
+	var i EndpointTargetRow
+	err := row.Scan(
+		&i.ID,
+		&i.Url,
+		&i.Format,
+		&i.SecretsSealed,
+		&i.HeadersSealed,
+		&i.Version,
+	)
+	return i, err
+}
+
 const endpoints = `-- name: Endpoints :many
-select id, definition, url, description, events, enabled, created_at, updated_at from endpoint order by created_at
+select id, definition, editor, url, description, events, format, ordered, rate_limit, max_in_flight, enabled, tested_url, disabled_at,
+       disabled_reason, created_by, version, created_at, updated_at
+from endpoint order by id
 `
 
 type EndpointsRow struct {
-	ID          uuid.UUID
-	Definition  string
-	Url         string
-	Description string
-	Events      []string
-	Enabled     bool
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
+	ID             int64
+	Definition     string
+	Editor         string
+	Url            string
+	Description    string
+	Events         []string
+	Format         string
+	Ordered        bool
+	RateLimit      *float64
+	MaxInFlight    int32
+	Enabled        bool
+	TestedUrl      string
+	DisabledAt     *time.Time
+	DisabledReason string
+	CreatedBy      string
+	Version        int32
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
 }
 
 func (q *Queries) Endpoints(ctx context.Context) ([]EndpointsRow, error) {
@@ -127,10 +335,20 @@ func (q *Queries) Endpoints(ctx context.Context) ([]EndpointsRow, error) {
 		if err := rows.Scan(
 			&i.ID,
 			&i.Definition,
+			&i.Editor,
 			&i.Url,
 			&i.Description,
 			&i.Events,
+			&i.Format,
+			&i.Ordered,
+			&i.RateLimit,
+			&i.MaxInFlight,
 			&i.Enabled,
+			&i.TestedUrl,
+			&i.DisabledAt,
+			&i.DisabledReason,
+			&i.CreatedBy,
+			&i.Version,
 			&i.CreatedAt,
 			&i.UpdatedAt,
 		); err != nil {
@@ -144,22 +362,20 @@ func (q *Queries) Endpoints(ctx context.Context) ([]EndpointsRow, error) {
 	return items, nil
 }
 
-const fanOut = `-- name: FanOut :many
-insert into delivery (endpoint_id, event_id, next_at)
-select e.id, $1, $2
+const endpointsWithDue = `-- name: EndpointsWithDue :many
+select e.id
 from endpoint e
-where e.enabled and e.definition = $3 and ($4::text = any (e.events) or '*' = any (e.events))
-returning id
+left join endpoint_health h on h.endpoint_id = e.id
+left join lane l on l.endpoint_id = e.id
+where e.enabled and (h.rest_until is null or h.rest_until <= $1) and (l.until is null or l.until <= clock_timestamp())
+  and (exists (select 1 from delivery d where d.endpoint_id = e.id and d.rank = 0 and d.next_at <= $1 and d.abandoned_at is null)
+    or exists (select 1 from delivery d where d.endpoint_id = e.id and d.rank = 1 and d.next_at <= $1 and d.abandoned_at is null)
+    or exists (select 1 from delivery d where d.endpoint_id = e.id and d.rank = 2 and d.next_at <= $1 and d.abandoned_at is null))
 `
 
-// One delivery for every endpoint that asked for this event.
-func (q *Queries) FanOut(ctx context.Context, eventID uuid.UUID, nextAt time.Time, definition string, type_ string) ([]int64, error) {
-	rows, err := q.db.Query(ctx, fanOut,
-		eventID,
-		nextAt,
-		definition,
-		type_,
-	)
+// Endpoints that have something due and that nobody serves: what the sweep wakes.
+func (q *Queries) EndpointsWithDue(ctx context.Context, now *time.Time) ([]int64, error) {
+	rows, err := q.db.Query(ctx, endpointsWithDue, now)
 	if err != nil {
 		return nil, err
 	}
@@ -178,156 +394,567 @@ func (q *Queries) FanOut(ctx context.Context, eventID uuid.UUID, nextAt time.Tim
 	return items, nil
 }
 
-const insertAttempt = `-- name: InsertAttempt :exec
-insert into attempt (delivery_id, n, at, status, error_class, error, duration_ms, answer)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
-on conflict (delivery_id, n) do nothing
+const eventBodies = `-- name: EventBodies :one
+select id, type, body, datapass_sealed from event where id = $1
 `
 
-type InsertAttemptParams struct {
-	DeliveryID int64
-	N          int32
-	At         time.Time
-	Status     *int32
-	ErrorClass string
-	Error      string
-	DurationMs int32
-	Answer     string
+type EventBodiesRow struct {
+	ID             uuid.UUID
+	Type           string
+	Body           []byte
+	DatapassSealed []byte
 }
 
-func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) error {
-	_, err := q.db.Exec(ctx, insertAttempt,
-		arg.DeliveryID,
-		arg.N,
-		arg.At,
-		arg.Status,
-		arg.ErrorClass,
-		arg.Error,
-		arg.DurationMs,
-		arg.Answer,
+func (q *Queries) EventBodies(ctx context.Context, id uuid.UUID) (EventBodiesRow, error) {
+	row := q.db.QueryRow(ctx, eventBodies, id)
+	var i EventBodiesRow
+	err := row.Scan(
+		&i.ID,
+		&i.Type,
+		&i.Body,
+		&i.DatapassSealed,
 	)
-	return err
+	return i, err
 }
 
-const insertEndpoint = `-- name: InsertEndpoint :exec
-insert into endpoint (id, definition, url, description, secrets_sealed, events, enabled)
-values ($1, $2, $3, $4, $5, $6, $7)
+const insertEndpoint = `-- name: InsertEndpoint :one
+insert into endpoint (id, definition, editor, url, description, events, format, secrets_sealed, headers_sealed, ordered, rate_limit,
+                      max_in_flight, enabled, tested_url, created_by, created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+        $12, $13, $14, $15, $16, $16)
+returning id
 `
 
 type InsertEndpointParams struct {
-	ID            uuid.UUID
+	ID            int64
 	Definition    string
+	Editor        string
 	Url           string
 	Description   string
-	SecretsSealed []byte
 	Events        []string
+	Format        string
+	SecretsSealed []byte
+	HeadersSealed []byte
+	Ordered       bool
+	RateLimit     *float64
+	MaxInFlight   int32
 	Enabled       bool
+	TestedUrl     string
+	CreatedBy     string
+	Now           time.Time
 }
 
-func (q *Queries) InsertEndpoint(ctx context.Context, arg InsertEndpointParams) error {
-	_, err := q.db.Exec(ctx, insertEndpoint,
+func (q *Queries) InsertEndpoint(ctx context.Context, arg InsertEndpointParams) (int64, error) {
+	row := q.db.QueryRow(ctx, insertEndpoint,
 		arg.ID,
 		arg.Definition,
+		arg.Editor,
 		arg.Url,
 		arg.Description,
-		arg.SecretsSealed,
 		arg.Events,
+		arg.Format,
+		arg.SecretsSealed,
+		arg.HeadersSealed,
+		arg.Ordered,
+		arg.RateLimit,
+		arg.MaxInFlight,
 		arg.Enabled,
+		arg.TestedUrl,
+		arg.CreatedBy,
+		arg.Now,
 	)
-	return err
+	var id int64
+	err := row.Scan(&id)
+	return id, err
 }
 
-const insertEvent = `-- name: InsertEvent :exec
-insert into event (id, type, definition, request_id, seq, body, occurred_at, correlation)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+const keepAttempts = `-- name: KeepAttempts :one
+select keep_attempts($1::date, $2::integer, $3::date)::integer
 `
 
-type InsertEventParams struct {
-	ID          uuid.UUID
-	Type        string
-	Definition  string
-	RequestID   *int64
-	Seq         int64
-	Body        []byte
-	OccurredAt  time.Time
-	Correlation string
+func (q *Queries) KeepAttempts(ctx context.Context, today pgtype.Date, ahead int32, oldest pgtype.Date) (int32, error) {
+	row := q.db.QueryRow(ctx, keepAttempts, today, ahead, oldest)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
-func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error {
-	_, err := q.db.Exec(ctx, insertEvent,
-		arg.ID,
-		arg.Type,
-		arg.Definition,
+const keepEndpointToken = `-- name: KeepEndpointToken :exec
+insert into endpoint_token as t (endpoint_id, habilitation_id, request_id, token_id, event_id, status, answered_at)
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (endpoint_id, habilitation_id) do update
+set token_id = excluded.token_id, event_id = excluded.event_id, status = excluded.status, answered_at = excluded.answered_at
+where t.answered_at <= excluded.answered_at
+`
+
+type KeepEndpointTokenParams struct {
+	EndpointID     int64
+	HabilitationID int64
+	RequestID      int64
+	TokenID        string
+	EventID        uuid.UUID
+	Status         int32
+	AnsweredAt     time.Time
+}
+
+func (q *Queries) KeepEndpointToken(ctx context.Context, arg KeepEndpointTokenParams) error {
+	_, err := q.db.Exec(ctx, keepEndpointToken,
+		arg.EndpointID,
+		arg.HabilitationID,
 		arg.RequestID,
-		arg.Seq,
-		arg.Body,
-		arg.OccurredAt,
-		arg.Correlation,
+		arg.TokenID,
+		arg.EventID,
+		arg.Status,
+		arg.AnsweredAt,
 	)
 	return err
 }
 
-const nextEventSeq = `-- name: NextEventSeq :one
-select (coalesce(max(seq), 0) + 1)::bigint from event where request_id = $1
+const lanesToStart = `-- name: LanesToStart :many
+select e.id, coalesce(h.slow or h.rests > 0, false)::boolean as slow
+from endpoint e
+left join endpoint_health h on h.endpoint_id = e.id
+where e.id = any ($1::bigint[]) and e.enabled and (h.rest_until is null or h.rest_until <= $2)
 `
 
-func (q *Queries) NextEventSeq(ctx context.Context, requestID *int64) (int64, error) {
-	row := q.db.QueryRow(ctx, nextEventSeq, requestID)
+type LanesToStartRow struct {
+	ID   int64
+	Slow bool
+}
+
+// Of these endpoints, those that are enabled and do not rest. One that is being
+// served is among them: its lane may be about to end.
+func (q *Queries) LanesToStart(ctx context.Context, ids []int64, now *time.Time) ([]LanesToStartRow, error) {
+	rows, err := q.db.Query(ctx, lanesToStart, ids, now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LanesToStartRow
+	for rows.Next() {
+		var i LanesToStartRow
+		if err := rows.Scan(&i.ID, &i.Slow); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockEndpoint = `-- name: LockEndpoint :one
+select id from endpoint where id = $1 for update
+`
+
+func (q *Queries) LockEndpoint(ctx context.Context, id int64) (int64, error) {
+	row := q.db.QueryRow(ctx, lockEndpoint, id)
+	var id_2 int64
+	err := row.Scan(&id_2)
+	return id_2, err
+}
+
+const markWarned = `-- name: MarkWarned :one
+update endpoint_health set warned_at = $1
+where endpoint_id = $2 and failing_since is not null and warned_at is null
+returning endpoint_id
+`
+
+// True once per failing time.
+func (q *Queries) MarkWarned(ctx context.Context, now *time.Time, endpointID int64) (int64, error) {
+	row := q.db.QueryRow(ctx, markWarned, now, endpointID)
+	var endpoint_id int64
+	err := row.Scan(&endpoint_id)
+	return endpoint_id, err
+}
+
+const nextDue = `-- name: NextDue :one
+select greatest(n.next_at, n.rest_until)::timestamptz as next_at
+from (
+    select h.rest_until, least(
+        (select d.next_at from delivery d where d.endpoint_id = e.id and d.rank = 0 and d.abandoned_at is null order by d.next_at limit 1),
+        (select d.next_at from delivery d where d.endpoint_id = e.id and d.rank = 1 and d.abandoned_at is null order by d.next_at limit 1),
+        (select d.next_at from delivery d where d.endpoint_id = e.id and d.rank = 2 and d.abandoned_at is null order by d.next_at limit 1)) as next_at
+    from endpoint e
+    left join endpoint_health h on h.endpoint_id = e.id
+    where e.id = $1 and e.enabled
+) n
+where n.next_at is not null
+`
+
+// When something is due at an endpoint, not before its rest is over. No row: never.
+func (q *Queries) NextDue(ctx context.Context, endpointID int64) (time.Time, error) {
+	row := q.db.QueryRow(ctx, nextDue, endpointID)
+	var next_at time.Time
+	err := row.Scan(&next_at)
+	return next_at, err
+}
+
+const nextEndpointID = `-- name: NextEndpointID :one
+select nextval(pg_get_serial_sequence('endpoint', 'id'))::bigint
+`
+
+func (q *Queries) NextEndpointID(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, nextEndpointID)
 	var column_1 int64
 	err := row.Scan(&column_1)
 	return column_1, err
 }
 
-const settleDelivery = `-- name: SettleDelivery :exec
-update delivery
-set state = $1, attempts = attempts + 1, next_at = $2, last_status = $3, last_error = $4, delivered_at = $5
-where id = $6 and state = 'pending'
+const publishEvent = `-- name: PublishEvent :many
+with published as (
+    insert into event (id, type, definition, editor, request_id, habilitation_id, subject, seq, body, datapass_sealed, occurred_at, correlation)
+    select $6, $5, $3, $4, $7, $8, $2,
+           (select coalesce(max(v.seq), 0) + 1 from event v where v.subject = $2),
+           $9, $10, $1, $11
+    returning id, seq
+)
+insert into delivery (endpoint_id, event_id, next_at, subject, seq, ordered, created_at)
+select e.id, p.id,
+       case when e.ordered then greatest($1::timestamptz, (
+           select max(b.next_at) from delivery b
+           where b.endpoint_id = e.id and b.subject = $2 and b.rank <> 2 and b.ordered and b.abandoned_at is null))
+       else $1::timestamptz end,
+       $2, p.seq, e.ordered, $1
+from published p
+cross join endpoint e
+where e.enabled
+  and (e.definition = $3 and e.definition <> '' or e.editor = $4 and e.editor <> '')
+  and ($5::text = any (e.events) or '*' = any (e.events))
+returning endpoint_id
 `
 
-type SettleDeliveryParams struct {
-	State       string
-	NextAt      time.Time
-	LastStatus  *int32
-	LastError   string
-	DeliveredAt *time.Time
-	ID          int64
+type PublishEventParams struct {
+	OccurredAt     time.Time
+	Subject        string
+	Definition     string
+	Editor         string
+	Type           string
+	ID             uuid.UUID
+	RequestID      *int64
+	HabilitationID *int64
+	Body           []byte
+	DatapassSealed []byte
+	Correlation    string
 }
 
-func (q *Queries) SettleDelivery(ctx context.Context, arg SettleDeliveryParams) error {
-	_, err := q.db.Exec(ctx, settleDelivery,
-		arg.State,
-		arg.NextAt,
-		arg.LastStatus,
-		arg.LastError,
-		arg.DeliveredAt,
+// Stores an event with one delivery for every endpoint that asked for it. At an
+// ordered endpoint it is not due before those that it must follow.
+func (q *Queries) PublishEvent(ctx context.Context, arg PublishEventParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, publishEvent,
+		arg.OccurredAt,
+		arg.Subject,
+		arg.Definition,
+		arg.Editor,
+		arg.Type,
 		arg.ID,
+		arg.RequestID,
+		arg.HabilitationID,
+		arg.Body,
+		arg.DatapassSealed,
+		arg.Correlation,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var endpoint_id int64
+		if err := rows.Scan(&endpoint_id); err != nil {
+			return nil, err
+		}
+		items = append(items, endpoint_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const publishToEndpoint = `-- name: PublishToEndpoint :exec
+with published as (
+    insert into event (id, type, definition, editor, request_id, subject, seq, body, datapass_sealed, occurred_at, correlation)
+    select $6, $7, $8, $9, $10, $11,
+           (select coalesce(max(v.seq), 0) + 1 from event v where v.subject = $11),
+           $12, $13, $2, $14
+    returning id
+)
+insert into delivery (endpoint_id, event_id, next_at, subject, seq, ordered, created_at)
+select $1, p.id, $2, $3, $4, $5, $2 from published p
+`
+
+type PublishToEndpointParams struct {
+	EndpointID     int64
+	OccurredAt     time.Time
+	PlaceSubject   string
+	PlaceSeq       int64
+	Ordered        bool
+	ID             uuid.UUID
+	Type           string
+	Definition     string
+	Editor         string
+	RequestID      *int64
+	Subject        string
+	Body           []byte
+	DatapassSealed []byte
+	Correlation    string
+}
+
+// Stores an event for one endpoint alone, in the place of one that it misses.
+func (q *Queries) PublishToEndpoint(ctx context.Context, arg PublishToEndpointParams) error {
+	_, err := q.db.Exec(ctx, publishToEndpoint,
+		arg.EndpointID,
+		arg.OccurredAt,
+		arg.PlaceSubject,
+		arg.PlaceSeq,
+		arg.Ordered,
+		arg.ID,
+		arg.Type,
+		arg.Definition,
+		arg.Editor,
+		arg.RequestID,
+		arg.Subject,
+		arg.Body,
+		arg.DatapassSealed,
+		arg.Correlation,
 	)
 	return err
 }
 
+const releaseLane = `-- name: ReleaseLane :exec
+update lane set until = '-infinity', paced_until = $1 where endpoint_id = $2 and holder = $3
+`
+
+func (q *Queries) ReleaseLane(ctx context.Context, pacedUntil *time.Time, endpointID int64, holder uuid.UUID) error {
+	_, err := q.db.Exec(ctx, releaseLane, pacedUntil, endpointID, holder)
+	return err
+}
+
+const saveHealth = `-- name: SaveHealth :exec
+insert into endpoint_health as h (endpoint_id, failures, failing_since, rest_until, rests, in_flight, slow, last_ok_at, last_failed_at, last_status, last_error)
+select e.id, $1, $2, $3, $4, $5, $6,
+       $7, $8, $9, $10
+from endpoint e where e.id = $11
+on conflict (endpoint_id) do update
+set failures = excluded.failures, failing_since = excluded.failing_since, rest_until = excluded.rest_until, rests = excluded.rests,
+    in_flight = excluded.in_flight, slow = excluded.slow, last_ok_at = excluded.last_ok_at, last_failed_at = excluded.last_failed_at,
+    last_status = excluded.last_status, last_error = excluded.last_error,
+    warned_at = case when excluded.failing_since is null then null else h.warned_at end
+`
+
+type SaveHealthParams struct {
+	Failures     int32
+	FailingSince *time.Time
+	RestUntil    *time.Time
+	Rests        int32
+	InFlight     *int32
+	Slow         bool
+	LastOkAt     *time.Time
+	LastFailedAt *time.Time
+	LastStatus   *int32
+	LastError    string
+	EndpointID   int64
+}
+
+func (q *Queries) SaveHealth(ctx context.Context, arg SaveHealthParams) error {
+	_, err := q.db.Exec(ctx, saveHealth,
+		arg.Failures,
+		arg.FailingSince,
+		arg.RestUntil,
+		arg.Rests,
+		arg.InFlight,
+		arg.Slow,
+		arg.LastOkAt,
+		arg.LastFailedAt,
+		arg.LastStatus,
+		arg.LastError,
+		arg.EndpointID,
+	)
+	return err
+}
+
+const settleDeliveries = `-- name: SettleDeliveries :exec
+with tried as (
+    select unnest($1::bigint[]) as endpoint_id, unnest($2::uuid[]) as event_id, unnest($3::text[]) as type,
+           unnest($4::bigint[]) as request_id, unnest($5::integer[]) as n, unnest($6::timestamptz[]) as at,
+           unnest($7::text[]) as outcome, unnest($8::timestamptz[]) as next_at, unnest($9::text[]) as reason,
+           unnest($10::integer[]) as status, unnest($11::text[]) as error_class, unnest($12::text[]) as error,
+           unnest($13::integer[]) as duration_ms, unnest($14::text[]) as answer, unnest($15::text[]) as remote
+), done as (
+    delete from delivery d using tried t
+    where t.outcome = 'delivered' and d.endpoint_id = t.endpoint_id and d.event_id = t.event_id
+), kept as (
+    update delivery d
+    set attempts = t.n, rank = greatest(d.rank, 1), next_at = t.next_at, first_try_at = coalesce(d.first_try_at, t.at),
+        last_status = nullif(t.status, 0), last_error = t.error,
+        abandoned_at = case when t.outcome = 'abandoned' then t.at end, reason = t.reason
+    from tried t
+    where t.outcome <> 'delivered' and d.endpoint_id = t.endpoint_id and d.event_id = t.event_id
+      and d.attempts = t.n - 1 and d.abandoned_at is null
+    returning d.endpoint_id, d.subject, d.seq, d.rank, d.ordered, d.abandoned_at, d.next_at
+), held as (
+    -- What follows a failed one is not due before it: a lane does not look at it in vain.
+    update delivery f
+    set next_at = k.next_at
+    from kept k
+    where k.ordered and k.abandoned_at is null and f.ordered and f.endpoint_id = k.endpoint_id and f.subject = k.subject
+      and (f.rank = 2) = (k.rank = 2) and f.seq > k.seq and f.next_at < k.next_at and f.abandoned_at is null
+)
+insert into attempt (endpoint_id, event_id, type, request_id, n, at, outcome, status, error_class, error, duration_ms, answer, remote)
+select t.endpoint_id, t.event_id, t.type, nullif(t.request_id, 0), t.n, t.at, t.outcome, nullif(t.status, 0), t.error_class, t.error,
+       t.duration_ms, t.answer, t.remote
+from tried t
+`
+
+type SettleDeliveriesParams struct {
+	EndpointIds  []int64
+	EventIds     []uuid.UUID
+	Types        []string
+	RequestIds   []int64
+	Ns           []int32
+	Ats          []time.Time
+	Outcomes     []string
+	NextAts      []time.Time
+	Reasons      []string
+	Statuses     []int32
+	ErrorClasses []string
+	Errors       []string
+	Durations    []int32
+	Answers      []string
+	Remotes      []string
+}
+
+// Records tries with what they make of their deliveries. What was settled
+// otherwise meanwhile (attempts tells) keeps its state, the try is written all
+// the same.
+func (q *Queries) SettleDeliveries(ctx context.Context, arg SettleDeliveriesParams) error {
+	_, err := q.db.Exec(ctx, settleDeliveries,
+		arg.EndpointIds,
+		arg.EventIds,
+		arg.Types,
+		arg.RequestIds,
+		arg.Ns,
+		arg.Ats,
+		arg.Outcomes,
+		arg.NextAts,
+		arg.Reasons,
+		arg.Statuses,
+		arg.ErrorClasses,
+		arg.Errors,
+		arg.Durations,
+		arg.Answers,
+		arg.Remotes,
+	)
+	return err
+}
+
+const takeLane = `-- name: TakeLane :one
+with taken as (
+    insert into lane as l (endpoint_id, holder, until)
+    select e.id, $1, clock_timestamp() + make_interval(secs => $2::float8)
+    from endpoint e where e.id = $3 and e.enabled
+    on conflict (endpoint_id) do update set holder = excluded.holder, until = excluded.until
+    where l.until <= clock_timestamp()
+    returning l.endpoint_id, l.paced_until
+)
+select t.paced_until, e.id, e.definition, e.editor, e.url, e.format, e.secrets_sealed, e.headers_sealed, e.ordered, e.rate_limit, e.max_in_flight, e.version,
+       coalesce(h.failures, 0)::integer as failures, h.failing_since, h.rest_until, coalesce(h.rests, 0)::integer as rests,
+       h.in_flight, coalesce(h.slow, false)::boolean as slow, h.last_ok_at, h.last_failed_at, h.last_status,
+       coalesce(h.last_error, '')::text as last_error, h.warned_at
+from taken t
+join endpoint e on e.id = t.endpoint_id
+left join endpoint_health h on h.endpoint_id = e.id
+`
+
+type TakeLaneRow struct {
+	PacedUntil    *time.Time
+	ID            int64
+	Definition    string
+	Editor        string
+	Url           string
+	Format        string
+	SecretsSealed []byte
+	HeadersSealed []byte
+	Ordered       bool
+	RateLimit     *float64
+	MaxInFlight   int32
+	Version       int32
+	Failures      int32
+	FailingSince  *time.Time
+	RestUntil     *time.Time
+	Rests         int32
+	InFlight      *int32
+	Slow          bool
+	LastOkAt      *time.Time
+	LastFailedAt  *time.Time
+	LastStatus    *int32
+	LastError     string
+	WarnedAt      *time.Time
+}
+
+// Takes an endpoint for a time, unless another process has it, and reads it.
+func (q *Queries) TakeLane(ctx context.Context, holder uuid.UUID, seconds float64, endpointID int64) (TakeLaneRow, error) {
+	row := q.db.QueryRow(ctx, takeLane, holder, seconds, endpointID)
+	var i TakeLaneRow
+	err := row.Scan(
+		&i.PacedUntil,
+		&i.ID,
+		&i.Definition,
+		&i.Editor,
+		&i.Url,
+		&i.Format,
+		&i.SecretsSealed,
+		&i.HeadersSealed,
+		&i.Ordered,
+		&i.RateLimit,
+		&i.MaxInFlight,
+		&i.Version,
+		&i.Failures,
+		&i.FailingSince,
+		&i.RestUntil,
+		&i.Rests,
+		&i.InFlight,
+		&i.Slow,
+		&i.LastOkAt,
+		&i.LastFailedAt,
+		&i.LastStatus,
+		&i.LastError,
+		&i.WarnedAt,
+	)
+	return i, err
+}
+
 const waitingDeliveries = `-- name: WaitingDeliveries :many
-select d.id, d.attempts, d.next_at, d.last_status, d.last_error, e.definition, e.id as endpoint_id, v.type, v.request_id, v.occurred_at
-from delivery d
-join endpoint e on e.id = d.endpoint_id
+select d.endpoint_id, d.event_id, d.attempts, d.next_at, d.last_status, d.last_error, e.definition, e.editor, v.type, v.request_id, v.occurred_at
+from endpoint e
+cross join lateral (
+    select w.endpoint_id, w.event_id, w.attempts, w.next_at, w.last_status, w.last_error from delivery w
+    where w.endpoint_id = e.id and w.rank = 1 and w.abandoned_at is null
+    order by w.next_at
+    limit 20
+) d
 join event v on v.id = d.event_id
-where d.state = 'pending' and d.attempts > 0
 order by d.next_at
 limit $1
 `
 
 type WaitingDeliveriesRow struct {
-	ID         int64
+	EndpointID int64
+	EventID    uuid.UUID
 	Attempts   int32
 	NextAt     time.Time
 	LastStatus *int32
 	LastError  string
 	Definition string
-	EndpointID uuid.UUID
+	Editor     string
 	Type       string
 	RequestID  *int64
 	OccurredAt time.Time
 }
 
+// What was tried and failed, soonest first, a few of each endpoint.
 func (q *Queries) WaitingDeliveries(ctx context.Context, maxRows int32) ([]WaitingDeliveriesRow, error) {
 	rows, err := q.db.Query(ctx, waitingDeliveries, maxRows)
 	if err != nil {
@@ -338,13 +965,14 @@ func (q *Queries) WaitingDeliveries(ctx context.Context, maxRows int32) ([]Waiti
 	for rows.Next() {
 		var i WaitingDeliveriesRow
 		if err := rows.Scan(
-			&i.ID,
+			&i.EndpointID,
+			&i.EventID,
 			&i.Attempts,
 			&i.NextAt,
 			&i.LastStatus,
 			&i.LastError,
 			&i.Definition,
-			&i.EndpointID,
+			&i.Editor,
 			&i.Type,
 			&i.RequestID,
 			&i.OccurredAt,

@@ -42,18 +42,3 @@ select sqlc.embed(h), r.id as shown_id, r.external_id as shown_external_id
 from habilitation h
 join request r on r.id = h.request_id
 where h.id = any (@ids::bigint[]);
-
--- name: EndpointByNumber :one
-select id, definition from endpoint where number = @number;
-
--- name: AttemptsOf :many
-select a.id, v.type as event, a.status, a.answer, a.at, r.id as request_id, r.external_id
-from delivery d
-join attempt a on a.delivery_id = d.id
-join event v on v.id = d.event_id
-left join request r on r.id = v.request_id
-where d.endpoint_id = @endpoint_id
-  and (sqlc.narg('since')::timestamptz is null or a.at >= sqlc.narg('since')::timestamptz)
-  and (sqlc.narg('until')::timestamptz is null or a.at <= sqlc.narg('until')::timestamptz)
-order by a.at desc, a.id desc
-limit @max_rows;

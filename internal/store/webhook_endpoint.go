@@ -1,0 +1,165 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/passerelle-hub/passerelle/internal/store/db"
+)
+
+// NewEndpoint is a subscription to make: of a definition, or of an editor.
+type NewEndpoint struct {
+	Definition  string
+	Editor      string
+	URL         string
+	Description string
+	Events      []string // "*" for all
+	Format      string
+	Secrets     []EndpointSecret
+	Headers     map[string]string
+	Ordered     bool
+	Rate        float64 // deliveries a second; 0: no limit
+	MaxInFlight int
+	Enabled     bool
+	TestedURL   string
+	CreatedBy   string
+	Now         time.Time
+}
+
+// Endpoint is a subscription, without its secrets.
+type Endpoint struct {
+	ID             int64
+	Definition     string // or Editor
+	Editor         string
+	URL            string
+	Description    string
+	Events         []string
+	Format         string
+	Ordered        bool
+	Rate           float64 // deliveries a second; 0: no limit
+	MaxInFlight    int
+	Enabled        bool
+	TestedURL      string
+	DisabledAt     time.Time
+	DisabledReason string
+	CreatedBy      string
+	Version        int32
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+func endpointOf(r db.EndpointByIDRow) Endpoint {
+	return Endpoint{
+		ID: r.ID, Definition: r.Definition, Editor: r.Editor, URL: r.Url, Description: r.Description, Events: r.Events, Format: r.Format,
+		Ordered: r.Ordered, Rate: val(r.RateLimit), MaxInFlight: int(r.MaxInFlight), Enabled: r.Enabled, TestedURL: r.TestedUrl,
+		DisabledAt: val(r.DisabledAt), DisabledReason: r.DisabledReason, CreatedBy: r.CreatedBy, Version: r.Version,
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+	}
+}
+
+// InsertEndpoint makes a subscription, its secrets sealed, and gives its id.
+func (t *Tx) InsertEndpoint(ctx context.Context, e NewEndpoint) (int64, error) {
+	id, err := t.q.NextEndpointID(ctx)
+	if err != nil {
+		return 0, err
+	}
+	secrets, err := t.sealJSON(e.Secrets, endpointAD(id, "secrets"))
+	if err != nil {
+		return 0, err
+	}
+	var headers []byte
+	if len(e.Headers) > 0 {
+		if headers, err = t.sealJSON(e.Headers, endpointAD(id, "headers")); err != nil {
+			return 0, err
+		}
+	}
+	return t.q.InsertEndpoint(ctx, db.InsertEndpointParams{
+		ID: id, Definition: e.Definition, Editor: e.Editor, Url: e.URL, Description: e.Description, Events: e.Events, Format: e.Format,
+		SecretsSealed: secrets, HeadersSealed: headers, Ordered: e.Ordered, RateLimit: ptr(e.Rate), MaxInFlight: int32(e.MaxInFlight), //nolint:gosec // small
+		Enabled: e.Enabled, TestedUrl: e.TestedURL, CreatedBy: e.CreatedBy, Now: e.Now,
+	})
+}
+
+func (t *Tx) sealJSON(v any, associated []byte) ([]byte, error) {
+	clear, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return t.ring.Seal(clear, associated)
+}
+
+// Endpoints gives all subscriptions.
+func (s *Store) Endpoints(ctx context.Context) ([]Endpoint, error) {
+	rows, err := s.q.Endpoints(ctx)
+	list := make([]Endpoint, len(rows))
+	for i, row := range rows {
+		list[i] = endpointOf(db.EndpointByIDRow(row))
+	}
+	return list, err
+}
+
+// Endpoint gives a subscription. ErrNotFound for none.
+func (s *Store) Endpoint(ctx context.Context, id int64) (Endpoint, error) {
+	return endpointByID(ctx, s.q, id)
+}
+
+// Endpoint is Store.Endpoint inside the transaction.
+func (t *Tx) Endpoint(ctx context.Context, id int64) (Endpoint, error) {
+	return endpointByID(ctx, t.q, id)
+}
+
+func endpointByID(ctx context.Context, q *db.Queries, id int64) (Endpoint, error) {
+	row, err := q.EndpointByID(ctx, id)
+	return endpointOf(row), notFound(err, "endpoint", id)
+}
+
+// Target reads what a delivery to an endpoint needs, its secrets opened, outside
+// of any lane: for a test.
+func (s *Store) Target(ctx context.Context, id int64, now time.Time) (Lane, error) {
+	row, err := s.q.EndpointTarget(ctx, id)
+	if err != nil {
+		return Lane{}, notFound(err, "endpoint", id)
+	}
+	l := Lane{EndpointID: row.ID, URL: row.Url, Format: row.Format, Version: row.Version}
+	if l.Secrets, err = s.liveSecrets(id, row.SecretsSealed, now); err != nil {
+		return l, err
+	}
+	l.Headers, err = s.ownHeaders(id, row.HeadersSealed)
+	return l, err
+}
+
+// LockEndpoint holds a subscription until the transaction ends. ErrNotFound for none.
+func (t *Tx) LockEndpoint(ctx context.Context, id int64) error {
+	_, err := t.q.LockEndpoint(ctx, id)
+	return notFound(err, "endpoint", id)
+}
+
+// DisableEndpoint stops sending to it.
+func (t *Tx) DisableEndpoint(ctx context.Context, id int64, reason string, now time.Time) error {
+	return t.q.DisableEndpoint(ctx, &now, reason, id)
+}
+
+// MarkWarned notes that the owners of a failing endpoint are told; true when
+// they were not before.
+func (t *Tx) MarkWarned(ctx context.Context, id int64, now time.Time) (bool, error) {
+	_, err := t.q.MarkWarned(ctx, &now, id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// KeepEndpointToken keeps what a receiver answered for a habilitation.
+func (t *Tx) KeepEndpointToken(ctx context.Context, d Due, tokenID string, status int, at time.Time) error {
+	return t.q.KeepEndpointToken(ctx, db.KeepEndpointTokenParams{
+		EndpointID: d.EndpointID, HabilitationID: d.HabilitationID, RequestID: d.RequestID, TokenID: tokenID, EventID: d.EventID,
+		Status: int32(status), AnsweredAt: at, //nolint:gosec // a status
+	})
+}
+
+func day(t time.Time) pgtype.Date { return pgtype.Date{Time: t.UTC(), Valid: true} }

@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/passerelle-hub/passerelle/internal/store/db"
+)
+
+// Event is something that happened, for whoever subscribed: its definition's
+// developers, or the editor its request names.
+type Event struct {
+	ID             uuid.UUID // webhook-id of every delivery (EventID)
+	Type           string    // "approve", "token.issued"
+	Definition     string
+	Editor         string // service provider that the request names; "" for none
+	RequestID      int64
+	HabilitationID int64 // 0: none
+	// Subject is what order is kept for. The caller holds a lock on it, so that
+	// its events are numbered in the order of their commits.
+	Subject string
+	// Body is the Standard Webhooks form: ids only, no personal data, no secret.
+	Body json.RawMessage
+	// DataPass is the form of DataPass. It may hold personal data: it is kept
+	// sealed, and purged.
+	DataPass    []byte
+	OccurredAt  time.Time
+	Correlation string
+}
+
+// EventID makes the id of an event of that time: a UUID v7 (RFC 9562), whose
+// first 48 bits are milliseconds, so that a range of time is a range of ids.
+func EventID(at time.Time) uuid.UUID {
+	var id uuid.UUID
+	_, _ = rand.Read(id[6:]) // never fails (crypto/rand)
+	putMillis(&id, at)
+	id[6] = id[6]&0x0f | 0x70
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// firstEventID is the least id that an event of that time or later can have.
+func firstEventID(at time.Time) uuid.UUID {
+	var id uuid.UUID
+	putMillis(&id, at)
+	return id
+}
+
+func putMillis(id *uuid.UUID, at time.Time) {
+	var millis [8]byte
+	binary.BigEndian.PutUint64(millis[:], uint64(at.UnixMilli())) //nolint:gosec // not before 1970
+	copy(id[:6], millis[2:])
+}
+
+func eventAD(id uuid.UUID) []byte { return []byte("event/" + id.String()) }
+
+// PublishEvent stores an event with one delivery per endpoint that asked for it
+// and gives those endpoints.
+func (t *Tx) PublishEvent(ctx context.Context, e Event) ([]int64, error) {
+	sealed, err := t.ring.Seal(e.DataPass, eventAD(e.ID))
+	if err != nil {
+		return nil, err
+	}
+	return t.q.PublishEvent(ctx, db.PublishEventParams{
+		ID: e.ID, Type: e.Type, Definition: e.Definition, Editor: e.Editor, RequestID: ptr(e.RequestID), HabilitationID: ptr(e.HabilitationID),
+		Subject: e.Subject, Body: e.Body, DatapassSealed: sealed, OccurredAt: e.OccurredAt, Correlation: e.Correlation,
+	})
+}
+
+// PublishToEndpoint stores an event for one endpoint alone, in the place of a
+// message of it. The caller holds the endpoint's lock.
+func (t *Tx) PublishToEndpoint(ctx context.Context, e Event, place Due) error {
+	sealed, err := t.ring.Seal(e.DataPass, eventAD(e.ID))
+	if err != nil {
+		return err
+	}
+	return t.q.PublishToEndpoint(ctx, db.PublishToEndpointParams{
+		ID: e.ID, Type: e.Type, Definition: e.Definition, Editor: e.Editor, RequestID: ptr(e.RequestID), Subject: e.Subject, Body: e.Body,
+		DatapassSealed: sealed, OccurredAt: e.OccurredAt, Correlation: e.Correlation, EndpointID: place.EndpointID,
+		PlaceSubject: place.Subject, PlaceSeq: place.Seq, Ordered: true,
+	})
+}
+
+// Bodies are the two forms of an event; nil once purged.
+type Bodies struct {
+	Type     string
+	Standard json.RawMessage
+	DataPass []byte
+}
+
+// Bodies reads an event's. ErrNotFound for no such event.
+func (s *Store) Bodies(ctx context.Context, id uuid.UUID) (Bodies, error) {
+	row, err := s.q.EventBodies(ctx, id)
+	if err != nil {
+		return Bodies{}, notFound(err, "event", id)
+	}
+	b := Bodies{Type: row.Type, Standard: row.Body}
+	if len(row.DatapassSealed) > 0 {
+		b.DataPass, err = s.ring.Open(row.DatapassSealed, eventAD(id))
+	}
+	return b, err
+}

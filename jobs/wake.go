@@ -1,0 +1,198 @@
+package jobs
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/riverqueue/river"
+	"github.com/rs/zerolog"
+
+	"github.com/passerelle-hub/passerelle/internal/store"
+)
+
+// Waker has lanes started where something is due. A lane of this process is
+// poked in memory; for the others a job is queued, outside of any transaction:
+// what is lost is found by the sweep.
+type Waker struct {
+	store *store.Store
+	queue func(ctx context.Context, jobs []river.InsertManyParams) error
+	now   func() time.Time
+	log   zerolog.Logger
+
+	mu       sync.Mutex
+	running  map[int64]*lane // of this process
+	asked    map[int64]struct{}
+	queued   map[int64]time.Time // when a job was queued last
+	timers   map[int64]*time.Timer
+	timerAt  map[int64]time.Time
+	queueing bool
+	drained  bool
+}
+
+const (
+	// queuedFor is how long a queued job stands for what is woken after it. It is
+	// shorter than a lane lingers: a lane that has begun meanwhile still sees it.
+	queuedFor    = 50 * time.Millisecond
+	queueTimeout = 5 * time.Second
+	// longestTimer: what is due later is left to the sweep.
+	longestTimer = 10 * time.Minute
+)
+
+func newWaker(s *store.Store, queue func(context.Context, []river.InsertManyParams) error, now func() time.Time, log zerolog.Logger) *Waker {
+	return &Waker{
+		store: s, queue: queue, now: now, log: log, running: map[int64]*lane{}, asked: map[int64]struct{}{},
+		queued: map[int64]time.Time{}, timers: map[int64]*time.Timer{}, timerAt: map[int64]time.Time{},
+	}
+}
+
+// Wake says that something is due at these endpoints. It does not wait.
+func (w *Waker) Wake(ids ...int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		if l := w.running[id]; l != nil {
+			l.poke()
+			continue
+		}
+		if time.Since(w.queued[id]) > queuedFor {
+			w.asked[id] = struct{}{}
+		}
+	}
+	if len(w.asked) > 0 && !w.queueing {
+		w.queueing = true
+		go w.queueAsked()
+	}
+}
+
+// WakeAt wakes an endpoint later, from this process's memory.
+func (w *Waker) WakeAt(id int64, at time.Time) {
+	wait := at.Sub(w.now())
+	if wait > longestTimer {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.drained || w.timers[id] != nil && !w.timerAt[id].After(at) {
+		return
+	}
+	if t := w.timers[id]; t != nil {
+		t.Stop()
+	}
+	w.timerAt[id] = at
+	w.timers[id] = time.AfterFunc(wait, func() {
+		w.mu.Lock()
+		if w.timerAt[id].Equal(at) {
+			delete(w.timers, id)
+			delete(w.timerAt, id)
+		}
+		w.mu.Unlock()
+		w.Wake(id)
+	})
+}
+
+// queueAsked queues jobs for what was asked, again for what was asked meanwhile.
+func (w *Waker) queueAsked() {
+	for {
+		w.mu.Lock()
+		ids := slices.Sorted(maps.Keys(w.asked))
+		clear(w.asked)
+		if len(ids) == 0 {
+			w.queueing = false
+			w.mu.Unlock()
+			return
+		}
+		now := time.Now()
+		for id, at := range w.queued {
+			if now.Sub(at) > queuedFor {
+				delete(w.queued, id)
+			}
+		}
+		w.mu.Unlock()
+		if err := w.queueLanes(ids); err != nil {
+			w.log.Warn().Err(err).Ints64("endpoints", ids).Msg("lanes were not woken: the sweep will")
+		}
+	}
+}
+
+func (w *Waker) queueLanes(ids []int64) error {
+	ctx, cancel := context.WithTimeout(context.Background(), queueTimeout)
+	defer cancel()
+	idle, err := w.store.LanesToStart(ctx, ids, w.now())
+	if err != nil || len(idle) == 0 {
+		return err
+	}
+	jobs := make([]river.InsertManyParams, len(idle))
+	for i, lane := range idle {
+		name := QueueWebhooks
+		if lane.Slow {
+			name = QueueSlowWebhooks
+		}
+		jobs[i] = river.InsertManyParams{Args: DeliverLaneArgs{EndpointID: lane.ID}, InsertOpts: &river.InsertOpts{Queue: name}}
+	}
+	w.mu.Lock()
+	for _, lane := range idle {
+		w.queued[lane.ID] = time.Now()
+	}
+	w.mu.Unlock()
+	return w.queue(ctx, jobs)
+}
+
+// enter makes l the lane of its endpoint in this process; false when there is
+// one, which is poked, or when the process is about to stop.
+func (w *Waker) enter(id int64, l *lane) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.queued, id)
+	if other := w.running[id]; other != nil {
+		other.poke()
+		return false
+	}
+	if w.drained {
+		return false
+	}
+	w.running[id] = l
+	return true
+}
+
+// leave ends the lane of an endpoint in this process.
+func (w *Waker) leave(id int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.running, id)
+}
+
+// releaseIdle gives an endpoint back unless this process serves it again.
+func (w *Waker) releaseIdle(ctx context.Context, id int64, holder uuid.UUID) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.running[id] != nil {
+		return nil
+	}
+	return w.store.ReleaseLane(ctx, id, holder, time.Time{})
+}
+
+// lanes counts those of this process.
+func (w *Waker) lanes() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.running)
+}
+
+// Drain lets the lanes of this process finish what they have in hand, and starts
+// no other.
+func (w *Waker) Drain() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.drained = true
+	for id, t := range w.timers {
+		t.Stop()
+		delete(w.timers, id)
+	}
+	for _, l := range w.running {
+		l.drain()
+	}
+}
