@@ -109,11 +109,10 @@ func (m *jobLog) Work(ctx context.Context, job *rivertype.JobRow, next func(cont
 	if job.Kind == (SweepArgs{}).Kind() || job.Kind == (DeliverLaneArgs{}).Kind() {
 		level = zerolog.DebugLevel
 	}
-	event := m.log.WithLevel(level)
 	if err != nil {
-		event = m.log.Warn().Err(err)
+		level = zerolog.WarnLevel
 	}
-	event.Str("job", job.Kind).Int64("id", job.ID).Str("queue", job.Queue).Int("attempt", job.Attempt).
+	m.log.WithLevel(level).Err(err).Str("job", job.Kind).Int64("id", job.ID).Str("queue", job.Queue).Int("attempt", job.Attempt).
 		RawJSON("args", job.EncodedArgs).Dur("duration", time.Since(start)).Msg("job")
 	return err
 }

@@ -62,10 +62,10 @@ func pgbenchCommits(t *testing.T, url string, seconds int) float64 {
 		}
 		program = found[len(found)-1]
 	}
-	if out, err := exec.CommandContext(t.Context(), program, "-i", "-q", "-s", "10", url).CombinedOutput(); err != nil { //nolint:gosec // found above
+	if out, err := exec.CommandContext(t.Context(), program, "-i", "-q", "-s", "10", url).CombinedOutput(); err != nil {
 		t.Fatalf("pgbench -i: %v\n%s", err, out)
 	}
-	out, err := exec.CommandContext(t.Context(), program, "-N", "-c", "10", "-j", "2", "-T", strconv.Itoa(seconds), url).CombinedOutput() //nolint:gosec // found above
+	out, err := exec.CommandContext(t.Context(), program, "-N", "-c", "10", "-j", "2", "-T", strconv.Itoa(seconds), url).CombinedOutput()
 	found := pgbenchTPS.FindSubmatch(out)
 	if err != nil || found == nil {
 		t.Fatalf("pgbench: %v\n%s", err, out)

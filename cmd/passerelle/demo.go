@@ -55,15 +55,18 @@ func demo(ctx context.Context, env environment, args []string) error {
 		return w.urls(), nil
 	})
 	if w != nil {
-		defer w.close()
 		s.play(ctx, w)
 	}
-	if err := s.writeReport(*report); err != nil {
-		return err
-	}
-	if w != nil && !*once && s.failed == 0 {
+	err := s.writeReport(*report)
+	if err == nil && w != nil && !*once && s.failed == 0 {
 		s.invite(w)
 		<-ctx.Done()
+	}
+	if w != nil {
+		err = errors.Join(err, w.close())
+	}
+	if err != nil {
+		return err
 	}
 	if s.failed > 0 {
 		return fmt.Errorf("%d of %d steps failed", s.failed, len(s.steps))
@@ -105,7 +108,7 @@ func openWorld(ctx context.Context, log zerolog.Logger, env environment) (_ *wor
 	w := &world{secret: strings.Repeat("0123456789abcdef", 4)}
 	defer func() {
 		if err != nil {
-			w.close()
+			err = errors.Join(err, w.close())
 		}
 	}()
 	if w.postgres, err = localpg.Start(ctx, localpg.Options{Throwaway: true}); err != nil {

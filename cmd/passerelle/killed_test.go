@@ -44,7 +44,7 @@ func (c *child) start(args ...string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	cmd := exec.Command(self, append([]string{"serve", "--config", c.settings}, args...)...) //nolint:gosec,noctx // this binary; killed by the test
+	cmd := exec.Command(self, append([]string{"serve", "--config", c.settings}, args...)...)
 	cmd.Env = append(os.Environ(), asHub+"=1")
 	cmd.Stdout, cmd.Stderr = &c.log, &c.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

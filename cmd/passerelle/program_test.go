@@ -153,7 +153,7 @@ func TestWithoutADatabaseTheAnswerIs503AndReadyTellsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer admin.Close(context.WithoutCancel(ctx)) //nolint:errcheck // the test is over
+	defer admin.Close(context.WithoutCancel(ctx))
 	for _, sql := range []string{
 		`alter database "` + name + `" allow_connections false`,
 		`select pg_terminate_backend(pid) from pg_stat_activity where datname = '` + name + `'`,
@@ -491,7 +491,7 @@ func postgresProgram(t *testing.T, name string) string {
 
 func pgDump(t *testing.T, url string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), postgresProgram(t, "pg_dump"), "--no-owner", "--dbname", url).Output() //nolint:gosec // found above
+	out, err := exec.CommandContext(t.Context(), postgresProgram(t, "pg_dump"), "--no-owner", "--dbname", url).Output()
 	if err != nil {
 		t.Fatal(errors.Join(err, t.Context().Err()))
 	}
@@ -500,7 +500,7 @@ func pgDump(t *testing.T, url string) string {
 
 func psql(t *testing.T, url, script string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), postgresProgram(t, "psql"), "--quiet", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "--dbname", url) //nolint:gosec // found above
+	cmd := exec.CommandContext(t.Context(), postgresProgram(t, "psql"), "--quiet", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "--dbname", url)
 	cmd.Stdin = strings.NewReader(script)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("psql: %v\n%s", err, out)

@@ -114,7 +114,7 @@ func stopPrivate(server *localpg.Server, log zerolog.Logger) {
 
 // keptKey reads a sealing key of 32 bytes in base64, made when there is none.
 func keptKey(file string) (connectors.Secret, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // the operator's own folder
+	text, err := os.ReadFile(file)
 	if err == nil {
 		return connectors.NewSecret(string(text)), nil
 	}

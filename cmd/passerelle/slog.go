@@ -15,15 +15,16 @@ func (s slogToZerolog) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 func (s slogToZerolog) Handle(_ context.Context, r slog.Record) error {
-	event := s.log.Warn()
+	level := zerolog.WarnLevel
 	if r.Level >= slog.LevelError {
-		event = s.log.Error()
+		level = zerolog.ErrorLevel
 	}
+	attributes := map[string]any{}
 	r.Attrs(func(a slog.Attr) bool {
-		event = event.Str(a.Key, a.Value.String())
+		attributes[a.Key] = a.Value.String()
 		return true
 	})
-	event.Msg(r.Message)
+	s.log.WithLevel(level).Fields(attributes).Msg(r.Message)
 	return nil
 }
 

@@ -74,7 +74,7 @@ func (s *story) writeReport(file string) error {
 	if err := e.Encode(s.steps); err != nil {
 		return err
 	}
-	return os.WriteFile(file, out.Bytes(), 0o644) //nolint:gosec // a report, no secret
+	return os.WriteFile(file, out.Bytes(), 0o644)
 }
 
 func (s *story) invite(w *world) {

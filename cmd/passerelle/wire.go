@@ -70,7 +70,7 @@ func build(ctx context.Context, c *config.Config, log zerolog.Logger) (*hub, err
 	if err := h.openRegistry(); err != nil {
 		return nil, h.closeAfter(err)
 	}
-	if err := h.openPartners(ctx); err != nil {
+	if err := h.openPartners(); err != nil {
 		return nil, h.closeAfter(err)
 	}
 	if err := h.openRoutes(); err != nil {
@@ -116,7 +116,7 @@ func openPool(ctx context.Context, d config.Database) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, errors.New("database.url cannot be read") // pgx's own words may quote the password
 	}
-	pc.MaxConns = int32(d.MaxConns) //nolint:gosec // checked by config
+	pc.MaxConns = int32(d.MaxConns)
 	// Set by statement, not as a start-up parameter: poolers refuse those.
 	timeout := fmt.Sprintf("set statement_timeout = %d; set idle_in_transaction_session_timeout = 30000", d.StatementTimeout.Milliseconds())
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
@@ -183,7 +183,7 @@ func policiesOf(c *config.Config) policies {
 	return p
 }
 
-func (h *hub) openPartners(ctx context.Context) error {
+func (h *hub) openPartners() error {
 	var err error
 	if h.managers, err = h.openManagers(); err != nil {
 		return err
