@@ -169,4 +169,3 @@ func optional[T comparable](v T) *T {
 	}
 	return &v
 }
-

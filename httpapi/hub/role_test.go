@@ -1,0 +1,148 @@
+package hub_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/passerelle-hub/passerelle/httpapi/auth"
+)
+
+// documented reads the table of doc.go: route -> role -> status, and the roles
+// in their order.
+func documented(t *testing.T) (map[string]map[string]int, []string) {
+	t.Helper()
+	source, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := map[string]map[string]int{}
+	var roles []string
+	for line := range strings.Lines(string(source)) {
+		cells := strings.Fields(strings.TrimPrefix(line, "//"))
+		switch {
+		case !strings.HasPrefix(line, "//\t"):
+		case cells[0] == "route":
+			roles = cells[1:]
+		case len(cells) == len(roles)+2:
+			row := map[string]int{}
+			for i, cell := range cells[2:] {
+				if row[roles[i]], err = strconv.Atoi(cell); err != nil {
+					t.Fatalf("cell %q of %s", cell, line)
+				}
+			}
+			table[cells[0]+" "+cells[1]] = row
+		default:
+			t.Fatalf("line %q of the table has %d cells, want %d", line, len(cells), len(roles)+2)
+		}
+	}
+	return table, roles
+}
+
+func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
+	s := newSite(t)
+	table, roles := documented(t)
+	p := s.people()
+	bearers := map[string]string{
+		"stranger":   s.person("stranger@ailleurs.example", "", false),
+		"contact":    s.person("contact-technique@valbrise.example", ccas, true),
+		"member":     s.person("member@valbrise.example", town, false),
+		"verified":   s.person("verified@valbrise.example", town, true),
+		"applicant":  p.applicant,
+		"reporter":   s.person("reporter@dinum.example", "", false, "dinum:*:reporter", "dgfip:*:reporter"),
+		"instructor": p.instructor,
+		"manager":    s.person("manager@dinum.example", "", false, "dinum:*:manager", "dgfip:*:manager"),
+		"developer":  s.person("developer@dinum.example", "", false, "dinum:*:developer", "dgfip:*:developer"),
+		"admin":      s.person("admin@dinum.example", "", false, "admin"),
+	}
+	bearers["application"] = s.application("developer@dinum.example", auth.Scopes()...)
+	bearers["reader"] = s.application("developer@dinum.example", auth.DefaultScopes()...)
+	s.person("cible@valbrise.example", town, true)
+	s.person("agent@ccas.example", ccas, true)
+
+	// entreprise and sandbox bring a request into the state that a route wants.
+	entreprise := func(state string) func() string {
+		return func() string {
+			return fmt.Sprintf("/requests/%d", s.in(p, state, "api_entreprise", s.data("api_entreprise", nil)).ID)
+		}
+	}
+	sandbox := func(state string) func() string {
+		return func() string {
+			return fmt.Sprintf("/requests/%d", s.in(p, state, "api_impot_particulier_sandbox", s.sandbox()).ID)
+		}
+	}
+	fixed := func(path string) func() string { return func() string { return path } }
+	read := s.in(p, "validated", "api_entreprise", s.data("api_entreprise", nil))
+	existing := fmt.Sprintf("/requests/%d", read.ID)
+	reason := map[string]any{"reason": "Parce que"}
+	calls := map[string]struct {
+		path func() string
+		body any
+	}{
+		"GET /me":                                      {fixed("/me"), nil},
+		"GET /me/mails":                                {fixed("/me/mails"), nil},
+		"PUT /me/mails/{definition}/{kind}":            {fixed("/me/mails/api_entreprise/submit"), map[string]any{"enabled": false}},
+		"GET /requests":                                {fixed("/requests"), nil},
+		"POST /requests":                               {fixed("/requests"), map[string]any{"definition_id": "api_entreprise"}},
+		"GET /requests/{id}":                           {fixed(existing), nil},
+		"PATCH /requests/{id}":                         {entreprise("draft"), map[string]any{"data": map[string]any{"intitule": "Autre"}}},
+		"GET /requests/{id}/history":                   {fixed(existing + "/history"), nil},
+		"POST /requests/{id}/submit":                   {entreprise("draft"), consents},
+		"POST /requests/{id}/approve":                  {entreprise("submitted"), nil},
+		"POST /requests/{id}/refuse":                   {entreprise("submitted"), reason},
+		"POST /requests/{id}/request-changes":          {entreprise("submitted"), reason},
+		"POST /requests/{id}/revoke":                   {entreprise("validated"), reason},
+		"POST /requests/{id}/archive":                  {entreprise("refused"), nil},
+		"POST /requests/{id}/reopen":                   {entreprise("validated"), nil},
+		"POST /requests/{id}/cancel-reopening":         {entreprise("reopening"), reason},
+		"POST /requests/{id}/start-next-stage":         {sandbox("validated"), nil},
+		"POST /requests/{id}/cancel-next-stage":        {sandbox("next_stage"), nil},
+		"POST /requests/{id}/transfer":                 {entreprise("submitted"), map[string]any{"email": "cible@valbrise.example"}},
+		"POST /requests/{id}/transfer-to-organization": {entreprise("submitted"), map[string]any{"siret": ccas}},
+		"GET /habilitations/{id}":                      {fixed(fmt.Sprintf("/habilitations/H%d", read.Habilitations[0].ID)), nil},
+	}
+	walked := map[string]bool{}
+	for _, route := range s.handler.Routes() {
+		name := route.Method + " " + route.Pattern
+		walked[name] = true
+		call, prepared := calls[name]
+		row, listed := table[name]
+		if !prepared || !listed {
+			t.Errorf("%s: called %t, in the table %t", name, prepared, listed)
+			continue
+		}
+		suffix := ""
+		if _, action, ok := strings.Cut(route.Pattern, "{id}/"); ok && route.Method == http.MethodPost {
+			suffix = "/" + action
+		}
+		path, spent := call.path()+suffix, false
+		for _, role := range roles {
+			if spent { // the request was changed: the next role needs another
+				path, spent = call.path()+suffix, false
+			}
+			body := call.body
+			if name == "POST /requests" && (role == "application" || role == "reader") {
+				body = map[string]any{
+					"definition_id": "api_entreprise", "applicant": map[string]any{"email": "lise@valbrise.example"},
+					"organization": map[string]any{"siret": town},
+				}
+			}
+			answer := s.call(route.Method, path, bearers[role], body, "If-Match", "*")
+			if answer.status != row[role] {
+				t.Errorf("%s as %s: %d, the table says %d: %s", name, role, answer.status, row[role], answer.body)
+			}
+			spent = route.Method != http.MethodGet && answer.status < 300
+		}
+		if answer := s.call(route.Method, path, "", call.body, "If-Match", "*"); answer.status != http.StatusUnauthorized || answer.header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%s without a token: %d", name, answer.status)
+		}
+	}
+	for name := range table {
+		if !walked[name] {
+			t.Errorf("%s is in the table and not served", name)
+		}
+	}
+}
