@@ -7,6 +7,7 @@ package httpapi
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -73,9 +74,8 @@ func (rt Routes) Handler() http.Handler {
 }
 
 func (rt Routes) limitByAddress(tooMany http.HandlerFunc) func(http.Handler) http.Handler {
-	return httprate.Limit(rt.PerAddress, time.Minute,
-		httprate.WithKeyFuncs(func(r *http.Request) (string, error) { return Address(r), nil }),
-		httprate.WithLimitHandler(tooMany))
+	key := func(r *http.Request) (string, error) { return Address(r), nil }
+	return httprate.LimitBy(rt.PerAddress, time.Minute, key, httprate.WithLimitHandler(tooMany))
 }
 
 func tooMany(w http.ResponseWriter, r *http.Request) {
@@ -89,5 +89,9 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 }
 
 func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/api/v1/") {
+		v1.UnknownMethod(w, r)
+		return
+	}
 	problem.Write(w, r, problem.New(http.StatusMethodNotAllowed, "methode", "Méthode non admise", "Cette adresse n'accepte pas cette méthode."))
 }

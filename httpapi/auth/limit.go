@@ -11,10 +11,9 @@ import (
 // says in X-RateLimit-* what is left; tooMany answers the rest. It comes after
 // Require.
 func Limit(perMinute int, tooMany http.HandlerFunc) func(http.Handler) http.Handler {
-	return httprate.Limit(perMinute, time.Minute,
-		httprate.WithKeyFuncs(func(r *http.Request) (string, error) {
-			caller, _ := CallerOf(r.Context())
-			return caller.Actor(), nil
-		}),
-		httprate.WithLimitHandler(tooMany))
+	key := func(r *http.Request) (string, error) {
+		caller, _ := CallerOf(r.Context())
+		return caller.Actor(), nil
+	}
+	return httprate.LimitBy(perMinute, time.Minute, key, httprate.WithLimitHandler(tooMany))
 }

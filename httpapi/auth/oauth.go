@@ -110,7 +110,7 @@ func (o OAuth) Revoke(w http.ResponseWriter, r *http.Request) {
 		if form.Get("token") == "" {
 			return nil, errMissingToken
 		}
-		if hash, err := o.hashOf(form.Get("token")); err == nil {
+		if hash, ours := o.known(form.Get("token")); ours {
 			ctx := registry.WithActor(r.Context(), Caller{Application: &app}.Actor())
 			if err := o.Registry.Record(ctx, &registry.RevokeAccessToken{Application: app.ID, Hash: hash}); err != nil {
 				return nil, err
@@ -141,8 +141,8 @@ func (o OAuth) Introspect(w http.ResponseWriter, r *http.Request) {
 		if form.Get("token") == "" {
 			return nil, errMissingToken
 		}
-		hash, err := o.hashOf(form.Get("token"))
-		if err != nil {
+		hash, ours := o.known(form.Get("token"))
+		if !ours {
 			return introspection{}, nil
 		}
 		t, err := o.Store.AccessToken(r.Context(), hash)
@@ -159,6 +159,12 @@ func (o OAuth) Introspect(w http.ResponseWriter, r *http.Request) {
 			ExpiresAt: t.ExpiresAt.Unix(), IssuedAt: t.CreatedAt.Unix(),
 		}, nil
 	})
+}
+
+// known gives the hash of what may be a token of ours.
+func (o OAuth) known(value string) ([]byte, bool) {
+	hash, err := o.hashOf(value)
+	return hash, err == nil
 }
 
 // client authenticates the application by HTTP Basic or by the form, not both

@@ -38,16 +38,17 @@ func (f *failure) Error() string { return f.errors[0].Title + ": " + f.errors[0]
 
 // fail makes a failure of one entry; pointer "" for none.
 func fail(status int, title, detail, pointer string) *failure {
-	return (&failure{status: status}).and(title, detail, pointer)
+	f := &failure{status: status}
+	f.add(title, detail, pointer)
+	return f
 }
 
-func (f *failure) and(title, detail, pointer string) *failure {
+func (f *failure) add(title, detail, pointer string) {
 	e := apiError{Status: strconv.Itoa(f.status), Title: title, Detail: detail}
 	if pointer != "" {
 		e.Source = &source{pointer}
 	}
 	f.errors = append(f.errors, e)
-	return f
 }
 
 // Titles of DataPass's errors.
@@ -166,7 +167,7 @@ func unreadable(e *registry.AnswersError) *failure {
 	}
 	f := invalid(e.Faults)
 	for _, key := range e.Unknown {
-		f.and("Clé invalide", "La clé « "+key+" » n’existe pas pour ce type de demande.", "/data/"+key)
+		f.add("Clé invalide", "La clé « "+key+" » n’existe pas pour ce type de demande.", "/data/"+key)
 	}
 	return f
 }
@@ -178,7 +179,7 @@ func invalid(faults []habilitation.FieldError) *failure {
 		if fault.Key != "" {
 			pointer = "/data/" + fault.Key
 		}
-		f.and(titleInvalid, fault.Message, pointer)
+		f.add(titleInvalid, fault.Message, pointer)
 	}
 	return f
 }

@@ -133,8 +133,15 @@ func recovered(next http.Handler) http.Handler {
 	})
 }
 
+var methods = []string{http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut}
+
+// UnknownMethod answers a method of no route at all, which never reaches Router.
+func UnknownMethod(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	deny(w, r, errMethod)
+}
+
 func methodNotAllowed(routes chi.Routes) http.HandlerFunc {
-	methods := []string{http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut}
 	return func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
 		if rctx := chi.RouteContext(r.Context()); rctx != nil && rctx.RoutePath != "" {

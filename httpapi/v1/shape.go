@@ -30,9 +30,9 @@ type requestObject struct {
 	Organisation    organisationObject   `json:"organisation"`
 	Applicant       applicantObject      `json:"applicant"`
 	Events          []eventObject        `json:"events"`
-	// ExternalProviderID is the token id of the request, as DataPass keeps the one
-	// that a webhook's receiver answers (datapass.md, 2.7). An addition.
-	ExternalProviderID *uuid.UUID `json:"external_provider_id"`
+	// ExternalProviderID is the token id of the request: what a webhook's receiver
+	// answered to its approval (datapass.md, 2.7), else our own key's. An addition.
+	ExternalProviderID *string `json:"external_provider_id"`
 }
 
 type habilitationObject struct {
@@ -155,7 +155,7 @@ func optional(s string) *string {
 
 // requestShown is the request with its events and its token id; raw data
 // everywhere (datapass.md, 2.5).
-func (h *Handler) requestShown(r habilitation.Request, events []store.RequestEvent, tokenID uuid.UUID) requestObject {
+func (h *Handler) requestShown(r habilitation.Request, events []store.RequestEvent, tokenID string) requestObject {
 	o := requestObject{
 		ID: r.ID, PublicID: r.PublicID, DefinitionID: r.Definition, Type: habilitation.ClassName(r.Definition), State: r.State, FormUID: r.Form,
 		Data: h.raw(r.Definition, r.Data), CreatedAt: wireTime(r.CreatedAt), LastSubmittedAt: optionalTime(r.LastSubmittedAt),
@@ -165,7 +165,7 @@ func (h *Handler) requestShown(r habilitation.Request, events []store.RequestEve
 			ID: r.Applicant.ID, Email: r.Applicant.Email, GivenName: optional(r.Applicant.GivenName),
 			FamilyName: optional(r.Applicant.FamilyName), PhoneNumber: optional(r.Applicant.PhoneNumber),
 		},
-		Events: []eventObject{},
+		Events: []eventObject{}, ExternalProviderID: optional(tokenID),
 	}
 	if r.Origin == habilitation.Mirrored {
 		o.ID = r.ExternalID
@@ -177,9 +177,6 @@ func (h *Handler) requestShown(r habilitation.Request, events []store.RequestEve
 		if e.Name != habilitation.EventBulkUpdate {
 			o.Events = append(o.Events, eventShown(e))
 		}
-	}
-	if tokenID != uuid.Nil {
-		o.ExternalProviderID = &tokenID
 	}
 	return o
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
@@ -65,13 +64,13 @@ func (s *Store) EventsOfRequests(ctx context.Context, ids []int64) (map[int64][]
 	return events, err
 }
 
-// TokenIDsOfRequests gives the token id (datapass.md, 2.7) of those requests
-// that have one.
-func (s *Store) TokenIDsOfRequests(ctx context.Context, ids []int64) (map[int64]uuid.UUID, error) {
+// TokenIDsOfRequests gives the token id (datapass.md, 2.7) of each request, ""
+// for none.
+func (s *Store) TokenIDsOfRequests(ctx context.Context, ids []int64) (map[int64]string, error) {
 	rows, err := s.q.TokenIDsOfRequests(ctx, ids)
-	tokens := make(map[int64]uuid.UUID, len(rows))
+	tokens := make(map[int64]string, len(rows))
 	for _, row := range rows {
-		tokens[row.RequestID] = row.ID
+		tokens[row.ID] = row.TokenID
 	}
 	return tokens, err
 }

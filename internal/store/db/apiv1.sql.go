@@ -8,8 +8,6 @@ package db
 import (
 	"context"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 const eventsOfRequests = `-- name: EventsOfRequests :many
@@ -276,19 +274,22 @@ func (q *Queries) RequestsByID(ctx context.Context, ids []int64) ([]RequestsByID
 }
 
 const tokenIDsOfRequests = `-- name: TokenIDsOfRequests :many
-select distinct on (c.request_id) c.request_id, c.id
-from credential c
-join request r on r.id = c.request_id and r.definition = c.definition
-where c.request_id = any ($1::bigint[]) and c.state <> 'cancelled'
-order by c.request_id, (c.state in ('requested', 'prepared', 'issuing', 'active', 'expiring', 'rotating', 'suspended', 'failed')) desc, c.number
+select r.id, coalesce(
+    (select t.token_id from endpoint_token t where t.request_id = r.id order by t.answered_at desc limit 1),
+    (select c.id::text from credential c
+     where c.request_id = r.id and c.definition = r.definition and c.state <> 'cancelled'
+     order by (c.state in ('requested', 'prepared', 'issuing', 'active', 'expiring', 'rotating', 'suspended', 'failed')) desc, c.number
+     limit 1), '')::text as token_id
+from request r
+where r.id = any ($1::bigint[])
 `
 
 type TokenIDsOfRequestsRow struct {
-	RequestID int64
-	ID        uuid.UUID
+	ID      int64
+	TokenID string
 }
 
-// The token id of each request for its own definition: of its oldest credential alive, else of its last one.
+// The token id of each request: what a receiver answered last, else its oldest credential alive for its own definition.
 func (q *Queries) TokenIDsOfRequests(ctx context.Context, requestIds []int64) ([]TokenIDsOfRequestsRow, error) {
 	rows, err := q.db.Query(ctx, tokenIDsOfRequests, requestIds)
 	if err != nil {
@@ -298,7 +299,7 @@ func (q *Queries) TokenIDsOfRequests(ctx context.Context, requestIds []int64) ([
 	var items []TokenIDsOfRequestsRow
 	for rows.Next() {
 		var i TokenIDsOfRequestsRow
-		if err := rows.Scan(&i.RequestID, &i.ID); err != nil {
+		if err := rows.Scan(&i.ID, &i.TokenID); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -19,12 +19,15 @@ where h.request_id = any (@request_ids::bigint[]) and h.event = any (@names::tex
 order by h.request_id, h.seq;
 
 -- name: TokenIDsOfRequests :many
--- The token id of each request for its own definition: of its oldest credential alive, else of its last one.
-select distinct on (c.request_id) c.request_id, c.id
-from credential c
-join request r on r.id = c.request_id and r.definition = c.definition
-where c.request_id = any (@request_ids::bigint[]) and c.state <> 'cancelled'
-order by c.request_id, (c.state in ('requested', 'prepared', 'issuing', 'active', 'expiring', 'rotating', 'suspended', 'failed')) desc, c.number;
+-- The token id of each request: what a receiver answered last, else its oldest credential alive for its own definition.
+select r.id, coalesce(
+    (select t.token_id from endpoint_token t where t.request_id = r.id order by t.answered_at desc limit 1),
+    (select c.id::text from credential c
+     where c.request_id = r.id and c.definition = r.definition and c.state <> 'cancelled'
+     order by (c.state in ('requested', 'prepared', 'issuing', 'active', 'expiring', 'rotating', 'suspended', 'failed')) desc, c.number
+     limit 1), '')::text as token_id
+from request r
+where r.id = any (@request_ids::bigint[]);
 
 -- name: RequestIDsShownAs :many
 -- Which requests a number shown by API v1 names: a source's id, or ours.
