@@ -52,7 +52,7 @@ const listLimit = 200
 // Router gives every route of the ops listener.
 func (h *Handler) Router() (http.Handler, error) {
 	var err error
-	h.pages, err = page.Parse(templates, template.FuncMap{"when": when, "since": since})
+	h.pages, err = page.Parse(templates, template.FuncMap{"when": when, "since": since, "pause": pause})
 	if err != nil {
 		return nil, err
 	}
@@ -205,6 +205,18 @@ func when(t any) string {
 		}
 	}
 	return "–"
+}
+
+// pause says until when a partner rests, and who decided so.
+func pause(until *time.Time, by string) string {
+	switch {
+	case until == nil:
+		return "–"
+	case by != "hub":
+		return "reprise par un opérateur (pause demandée par " + by + ")"
+	default:
+		return when(until)
+	}
 }
 
 func since(t time.Time) string { return time.Since(t).Truncate(time.Second).String() }

@@ -157,7 +157,7 @@ func (q *Queries) PartnersToProbe(ctx context.Context) ([]Partner, error) {
 
 const pausePartner = `-- name: PausePartner :execrows
 insert into partner (name, paused_until, paused_by, class, reason, failures, since)
-values ($1, $2, $3, $4, $5, 1, now())
+values ($1, $2, $3, $4, $5, 0, now())
 on conflict (name) do update
 set paused_until = excluded.paused_until, paused_by = excluded.paused_by, class = excluded.class, reason = excluded.reason,
     since = coalesce(partner.since, now())

@@ -7,7 +7,7 @@ select * from partner where name = @name;
 -- name: PausePartner :execrows
 -- What an operator paused stays hers: the hub neither shortens nor takes over her pause.
 insert into partner (name, paused_until, paused_by, class, reason, failures, since)
-values (@name, @paused_until, @paused_by, @class, @reason, 1, now())
+values (@name, @paused_until, @paused_by, @class, @reason, 0, now())
 on conflict (name) do update
 set paused_until = excluded.paused_until, paused_by = excluded.paused_by, class = excluded.class, reason = excluded.reason,
     since = coalesce(partner.since, now())
