@@ -516,7 +516,7 @@ func TestTheOpsListenerAsksForACredentialAndActs(t *testing.T) {
 		}
 	}
 	signedIn := strings.Replace(w.opsURL, "http://", "http://"+demoOps+":"+demoOpsPass+"@", 1)
-	for path, says := range map[string]string{"/": "Ce qui attend", "/waiting.json": "Credentials", "/river/": "<html", "/metrics": "passerelle_http_request_seconds", "/river/api/queues": "registry"} {
+	for path, says := range map[string]string{"/": "Ce qui attend", "/waiting.json": "Credentials", "/river/": "<html", "/metrics": `passerelle_waiting{kind="events_parked"} 0`, "/river/api/queues": "registry"} {
 		status, body, err := browse(t.Context(), http.MethodGet, signedIn+path)
 		if err != nil || status != http.StatusOK || !strings.Contains(body, says) {
 			t.Errorf("%s: %d %v, want %q in it", path, status, err, says)

@@ -96,6 +96,7 @@ func (h *hub) openStore(ctx context.Context) error {
 		return err
 	}
 	h.store = store.New(h.pool, ring)
+	h.metrics.MustRegister(newWaitingMetrics(h.store))
 	return nil
 }
 
