@@ -79,7 +79,7 @@ type attempt struct {
 func begun(a *attempt) { a.first = a.bench.issued() }
 
 var operations = []operation{
-	{"subject", nil, func(*attempt) {}, func(a *attempt) (err error) {
+	{"subject", []need{subjectObjects}, func(*attempt) {}, func(a *attempt) (err error) {
 		a.subjectID, err = a.ensure(a.subject)
 		return err
 	}, func(a *attempt) {

@@ -38,7 +38,7 @@ type Fixture struct {
 	Rights func(subjectID string, live []connectors.Handle) []string
 
 	// Subjects counts the manager's objects for a subject's reference; nil where
-	// it has none.
+	// it has none, and EnsureSubject does not call it.
 	Subjects func(ref string) int
 	// Live counts the live credentials of a subject's reference.
 	Live func(ref string) int
@@ -112,17 +112,18 @@ type test struct {
 // need is a condition of a test: what a manager cannot do is not asked of it.
 type need func(*Fixture) bool
 
-func movableClocks(f *Fixture) bool { return f.Advance != nil }
-func callerSecret(f *Fixture) bool  { return f.Declared.CallerSecret }
-func nativeExpiry(f *Fixture) bool  { return f.Declared.NativeExpiry }
-func anyGrace(f *Fixture) bool      { return f.Declared.Grace == connectors.GraceAny }
-func someGrace(f *Fixture) bool     { return f.Declared.Grace != connectors.GraceNone }
-func lookupByRef(f *Fixture) bool   { return f.Declared.LookupByRef }
-func lists(f *Fixture) bool         { return f.Declared.List }
-func partner(f *Fixture) bool       { return f.Partner != nil }
-func sickness(f *Fixture) bool      { return f.Sick != nil }
-func refusal(f *Fixture) bool       { return f.Refuse != nil }
-func separateKeys(f *Fixture) bool  { return f.Declared.MultiSecret && !f.OneObject }
+func movableClocks(f *Fixture) bool  { return f.Advance != nil }
+func callerSecret(f *Fixture) bool   { return f.Declared.CallerSecret }
+func nativeExpiry(f *Fixture) bool   { return f.Declared.NativeExpiry }
+func anyGrace(f *Fixture) bool       { return f.Declared.Grace == connectors.GraceAny }
+func someGrace(f *Fixture) bool      { return f.Declared.Grace != connectors.GraceNone }
+func lookupByRef(f *Fixture) bool    { return f.Declared.LookupByRef }
+func lists(f *Fixture) bool          { return f.Declared.List }
+func subjectObjects(f *Fixture) bool { return f.Subjects != nil }
+func partner(f *Fixture) bool        { return f.Partner != nil }
+func sickness(f *Fixture) bool       { return f.Sick != nil }
+func refusal(f *Fixture) bool        { return f.Refuse != nil }
+func separateKeys(f *Fixture) bool   { return f.Declared.MultiSecret && !f.OneObject }
 
 func plans(f *Fixture) bool {
 	_, ok := f.Manager.(connectors.Planner)
