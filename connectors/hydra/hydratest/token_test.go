@@ -105,6 +105,21 @@ func TestAnOfflineCheckSeesNoRevocation(t *testing.T) {
 	}
 }
 
+func TestAClientMadeAgainDoesNotReviveTheTokensOfTheFirst(t *testing.T) {
+	t.Parallel()
+	b := start(t, hydratest.Options{})
+	b.create()
+	token := b.token(oldSecret, "audience", api).want(200).str("access_token")
+	b.call("DELETE", client, nil).want(204)
+	b.create()
+	if b.active(token) {
+		t.Error("active again")
+	}
+	if counts := b.Counts(); counts.Tokens != 0 {
+		t.Errorf("%+v", counts)
+	}
+}
+
 func TestATokenDiesAtItsEnd(t *testing.T) {
 	t.Parallel()
 	b := start(t, hydratest.Options{})
