@@ -102,12 +102,13 @@ func (l *lockedBuffer) String() string {
 func openKillable(t *testing.T, timing string) (*world, *child) {
 	t.Helper()
 	w := &world{secret: strings.Repeat("0123456789abcdef", 4)}
+	database := pgtest.URL(t, store.Migrate) // dropped after the hub has stopped
 	t.Cleanup(func() {
 		if err := w.close(); err != nil {
 			t.Error(err)
 		}
 	})
-	if err := w.openPartners(pgtest.URL(t, store.Migrate), timing); err != nil {
+	if err := w.openPartners(database, timing); err != nil {
 		t.Fatal(err)
 	}
 	c, err := config.Load(w.settings, nil)

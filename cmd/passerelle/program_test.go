@@ -32,12 +32,13 @@ import (
 func openProgram(t *testing.T, log io.Writer) *world {
 	t.Helper()
 	w := &world{secret: strings.Repeat("0123456789abcdef", 4)}
+	database := pgtest.URL(t, store.Migrate) // dropped after the hub has stopped
 	t.Cleanup(func() {
 		if err := w.close(); err != nil {
 			t.Error(err)
 		}
 	})
-	if err := w.openPartners(pgtest.URL(t, store.Migrate), quickRescue); err != nil {
+	if err := w.openPartners(database, quickRescue); err != nil {
 		t.Fatal(err)
 	}
 	w.startHub(t, log)
@@ -351,6 +352,7 @@ func TestAnExpiredLinkOffersOneNewLinkToTheSameAddress(t *testing.T) {
 // log and the queue for what must not be there, and starts a hub on the dump.
 func TestNoSecretLeaksAndADumpRestores(t *testing.T) {
 	t.Parallel()
+	restored := pgtest.URL(t, nil)
 	var log lockedBuffer
 	w := openProgram(t, &log)
 	particulier, err := w.approve(t.Context(), "api_particulier")
@@ -415,7 +417,6 @@ func TestNoSecretLeaksAndADumpRestores(t *testing.T) {
 	}
 	w.stopHub = nil
 	w.hub.close()
-	restored := pgtest.URL(t, nil)
 	psql(t, restored, dump)
 	raw, err := os.ReadFile(w.settings)
 	if err != nil {
