@@ -23,7 +23,8 @@ import (
 // Manager is a connector instance that holds keys.
 type Manager struct {
 	connectors.KeyManager
-	Type string // of its connector, e.g. "gravitee"
+	Type   string // of its connector, e.g. "gravitee"
+	Paused bool   // by the settings: nothing is sent to it, its jobs wait
 }
 
 // Workers is what the jobs work with.
@@ -72,8 +73,10 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 	for _, name := range []string{QueueRegistry, QueueMail, QueueWebhooks, QueueSlowWebhooks, QueueUpkeep} {
 		add(name)
 	}
-	for name := range w.Managers {
-		add(PartnerQueue(name))
+	for name, m := range w.Managers {
+		if !m.Paused {
+			add(PartnerQueue(name))
+		}
 	}
 	w.Webhooks.due, w.Webhooks.holder, w.Webhooks.lanes = w.Store.NewDueSource(), uuid.New(), queues[QueueWebhooks].MaxWorkers
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{

@@ -92,7 +92,7 @@ func (o *Outbox) Queue(ctx context.Context, tx pgx.Tx, events []registry.Followu
 			if err := o.client.QueueResumeTx(ctx, tx, PartnerQueue(e.Name), nil); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
 				return fmt.Errorf("resume the queue of %s: %w", e.Name, err)
 			}
-			if err := store.RetryQueueNow(ctx, tx, PartnerQueue(e.Name)); err != nil {
+			if err := store.RetryQueueNow(ctx, tx, PartnerQueue(e.Name), len(retryWaits)); err != nil {
 				return fmt.Errorf("take up what waits for %s: %w", e.Name, err)
 			}
 		default:

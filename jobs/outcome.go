@@ -15,8 +15,8 @@ import (
 )
 
 // retryWaits grow from seconds to an hour; the last one repeats. A job is tried
-// for about four days (maxAttempts), then River discards it and the credential,
-// mail or delivery shows why.
+// for about four days (maxAttempts), then River discards it; the credential or
+// mail shows why, and the sweep queues it anew.
 var retryWaits = []time.Duration{
 	2 * time.Second, 5 * time.Second, 15 * time.Second, 30 * time.Second,
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour,
@@ -75,7 +75,23 @@ func (w *Workers) settle(ctx context.Context, partner string, err error) error {
 // reportPartner records what is known of a partner. The job's own outcome
 // stands, whatever becomes of this record: the next failure tries again.
 func (w *Workers) reportPartner(ctx context.Context, cmd registry.Command) {
-	if err := w.Registry.Record(ctx, cmd); err != nil {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return // this process stops: that says nothing of the partner
+	}
+	if err := w.recordOutcome(ctx, cmd); err != nil {
 		w.Log.Error().Err(err).Msg("could not record the state of a partner")
 	}
+}
+
+// recordOutcome records what came of work whose own time may be over.
+func (w *Workers) recordOutcome(ctx context.Context, cmd registry.Command) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return w.Registry.Record(ctx, cmd)
+}
+
+// readAgainAfter is the wait between two reads of what a manager does not show
+// yet, the longer the older the change is.
+func readAgainAfter(age time.Duration) time.Duration {
+	return min(max(age/4, time.Second), time.Minute)
 }

@@ -154,7 +154,7 @@ func (p *provisioning) next(ctx context.Context, c store.Credential) (string, fu
 
 func (p *provisioning) fail(ctx context.Context, step string, err error) error {
 	record := &registry.FailStep{CredentialID: p.id, Step: step, Err: err}
-	if rerr := p.Registry.Record(ctx, record); rerr != nil && !isStateError(rerr) {
+	if rerr := p.recordOutcome(ctx, record); rerr != nil && !isStateError(rerr) {
 		return rerr
 	}
 	return err
@@ -236,7 +236,11 @@ func (p *provisioning) verify(ctx context.Context, c store.Credential) error {
 		return err
 	}
 	if found.Live != connectors.Alive {
-		return &connectors.Error{Class: connectors.Temporary, Partner: c.Manager, Op: "verify", Detail: "the manager does not show the key as live: " + string(found.Live)}
+		// One key's matter: the manager answers, its queue goes on.
+		return &connectors.Error{
+			Class: connectors.Pending, Partner: c.Manager, Op: "verify", After: readAgainAfter(p.Now().Sub(c.UpdatedAt)),
+			Detail: "the manager does not show the key as live: " + string(found.Live),
+		}
 	}
 	return p.Registry.Record(ctx, &registry.CredentialVerified{CredentialID: p.id})
 }

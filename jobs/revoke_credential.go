@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/riverqueue/river"
@@ -37,10 +36,6 @@ const (
 	StepVerifyRevoked = "verify_revoked"
 )
 
-// verifyEvery is the wait between two reads while a manager still shows a
-// revoked key as live: it may take its RevocationBound to spread.
-const verifyEvery = time.Second
-
 // Work ends the credential at its manager, then proves it by an independent
 // read. Only a proven death closes it.
 func (w *revokeCredential) Work(ctx context.Context, job *river.Job[RevokeCredentialArgs]) error {
@@ -65,7 +60,7 @@ func (w *revokeCredential) Work(ctx context.Context, job *river.Job[RevokeCreden
 			live, err := m.VerifyRevoked(ctx, handle)
 			if err == nil && live != connectors.Dead {
 				err = &connectors.Error{
-					Class: connectors.Pending, Partner: c.Manager, Op: StepVerifyRevoked, After: verifyEvery,
+					Class: connectors.Pending, Partner: c.Manager, Op: StepVerifyRevoked, After: readAgainAfter(w.Now().Sub(c.UpdatedAt)),
 					Detail: "the manager still shows the key as " + string(live),
 				}
 			}
@@ -90,7 +85,7 @@ func (w *Workers) step(ctx context.Context, id uuid.UUID, name string, do func()
 		return err
 	}
 	if err := do(); err != nil {
-		if rerr := w.Registry.Record(ctx, &registry.FailStep{CredentialID: id, Step: name, Err: err}); rerr != nil {
+		if rerr := w.recordOutcome(ctx, &registry.FailStep{CredentialID: id, Step: name, Err: err}); rerr != nil {
 			return rerr
 		}
 		return err

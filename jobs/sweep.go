@@ -26,6 +26,8 @@ const (
 	sweepEvery = 5 * time.Second
 	// wakeUpLost: an event that waits longer has lost its job.
 	wakeUpLost = 30 * time.Second
+	// abandoned: a key or a mail that is due and has had no job since then gets one.
+	abandoned  = 5 * time.Minute
 	sweepBatch = 1000
 )
 
@@ -51,20 +53,25 @@ func (w *sweep) wake(ctx context.Context) error {
 		return err
 	}
 	w.Webhooks.Waker.Wake(due...)
-	if len(inbound) == 0 {
-		return nil
+	credentials, err := w.Store.AbandonedCredentials(ctx, now.Add(-abandoned), sweepBatch)
+	if err != nil {
+		return err
 	}
-	return w.Registry.Record(ctx, &registry.Wake{Inbound: inbound})
+	mails, err := w.Store.AbandonedMails(ctx, now.Add(-abandoned), sweepBatch)
+	if err != nil || len(inbound)+len(credentials)+len(mails) == 0 {
+		return err
+	}
+	return w.Registry.Record(ctx, &registry.Wake{Inbound: inbound, Credentials: credentials, Mails: mails})
 }
 
 func (w *sweep) assign(ctx context.Context) error {
-	waiting, err := w.Store.UnassignedCredentials(ctx, sweepBatch)
+	waiting, err := w.Registry.Assignable(ctx, sweepBatch)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, c := range waiting {
-		errs = append(errs, w.Registry.Record(ctx, &registry.AssignManager{CredentialID: c.ID}))
+	for _, id := range waiting {
+		errs = append(errs, w.Registry.Record(ctx, &registry.AssignManager{CredentialID: id}))
 	}
 	return errors.Join(errs...)
 }

@@ -103,7 +103,7 @@ func (h *hub) openManagers() (map[string]jobs.Manager, error) {
 		if err != nil {
 			return nil, fmt.Errorf("connectors.%s: %w", c.Name, err)
 		}
-		managers[c.Name] = jobs.Manager{KeyManager: manager, Type: c.Type}
+		managers[c.Name] = jobs.Manager{KeyManager: manager, Type: c.Type, Paused: c.Paused}
 	}
 	return managers, nil
 }

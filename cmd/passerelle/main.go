@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // a bare machine has no time zones; mails and days are told in Paris's
 )
 
 // command is one of the program's words.

@@ -122,7 +122,27 @@ func keptKey(file string) (connectors.Secret, error) {
 		return connectors.Secret{}, err
 	}
 	key := newSealingKey()
-	return key, os.WriteFile(file, []byte(key.Reveal()), 0o600)
+	return key, writeDurably(file, key.Reveal())
+}
+
+// writeDurably survives a power cut: what is sealed next is lost without it.
+func writeDurably(file, text string) error {
+	f, err := os.OpenFile(file+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator's own folder
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func prepareSchema(ctx context.Context, c *config.Config) error {

@@ -302,6 +302,11 @@ func (h *hub) startRiver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for name, m := range h.managers {
+		if err := h.registry.Record(ctx, &registry.PausedBySettings{Name: name, Paused: m.Paused}); err != nil {
+			return err
+		}
+	}
 	if err := client.Start(ctx); err != nil {
 		return err
 	}

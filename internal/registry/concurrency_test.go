@@ -171,9 +171,21 @@ func TestPausesEndByWhoeverMadeThem(t *testing.T) {
 	if p.PausedBy != "camille" || !paused() {
 		t.Errorf("the hub ended an operator's pause: %+v", p)
 	}
+	b.record(t, &registry.PausedBySettings{Name: "m"})
+	if !paused() {
+		t.Error("settings that say nothing ended an operator's pause")
+	}
 	b.record(t, &registry.ResumePartner{Name: "m"})
 	if p, _ = b.store.Partner(t.Context(), "m"); p.PausedUntil != nil || paused() {
 		t.Errorf("an operator cannot end her pause: %+v", p)
+	}
+	b.record(t, &registry.PausedBySettings{Name: "m", Paused: true}, &registry.PartnerAnswered{Name: "m"})
+	if !paused() {
+		t.Error("the settings' pause pauses nothing, or ends by itself")
+	}
+	b.record(t, &registry.PausedBySettings{Name: "m"})
+	if paused() {
+		t.Error("the pause outlives the settings that asked for it")
 	}
 }
 
@@ -219,5 +231,52 @@ func TestTextThatPostgresCannotHoldIsApplied(t *testing.T) {
 				t.Errorf("%d events applied, want 1", n)
 			}
 		})
+	}
+}
+
+func TestWorkWhoseJobWasGivenUpIsQueuedAgain(t *testing.T) {
+	b := open(t, onePolicy{[]string{"m"}})
+	issuing(t, b)
+	later := time.Now().Add(time.Hour)
+	found := func() int {
+		keys, err := b.store.AbandonedCredentials(t.Context(), later, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(keys)
+	}
+	if n := found(); n != 0 {
+		t.Errorf("%d keys queued again although their job waits", n)
+	}
+	if _, err := b.pool.Exec(t.Context(), `update river_job set state = 'discarded', finalized_at = now()`); err != nil {
+		t.Fatal(err)
+	}
+	if n := found(); n != 1 {
+		t.Fatalf("%d keys without a job found, want 1", n)
+	}
+	keys, err := b.store.AbandonedCredentials(t.Context(), later, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.record(t, &registry.Wake{Credentials: keys})
+	if n := b.count(t, `select count(*) from river_job where kind = 'provision_credential' and state = 'available' and queue = 'partner_m'`); n != 1 {
+		t.Errorf("%d jobs queued, want 1", n)
+	}
+	if n := found(); n != 0 {
+		t.Error("it is queued again and again")
+	}
+}
+
+func TestOnlyDefinitionsWithSettingsAreTakenUp(t *testing.T) {
+	policies := &settable{}
+	b := open(t, policies)
+	receipt := b.receive(t, sample(t, "webhook-approve.json"))
+	b.apply(t, entreprise)
+	if list, err := b.Assignable(t.Context(), 10); err != nil || len(list) != 0 {
+		t.Errorf("%v %v: taken up without settings", list, err)
+	}
+	policies.set(onePolicy{[]string{"m"}})
+	if list, err := b.Assignable(t.Context(), 10); err != nil || len(list) != 1 || list[0] != receipt.TokenID {
+		t.Errorf("%v %v, want the key that waits", list, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -69,6 +70,23 @@ func (u *unit) issueFor(ctx context.Context, req habilitation.Request, g habilit
 		}
 	}
 	return nil
+}
+
+// Assignable gives the credentials that waited for their settings and have them
+// now, oldest first.
+func (r *Registry) Assignable(ctx context.Context, limit int) ([]uuid.UUID, error) {
+	waiting, err := r.store.UnassignedDefinitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	waiting = slices.DeleteFunc(waiting, func(definition string) bool {
+		_, known := r.policies.Policy(definition)
+		return !known
+	})
+	if len(waiting) == 0 {
+		return nil, nil
+	}
+	return r.store.UnassignedCredentials(ctx, waiting, limit)
 }
 
 // AssignManager gives a credential that waited for its settings to a manager.

@@ -71,6 +71,31 @@ func (u *unit) pausePartner(ctx context.Context, name string, rest time.Duration
 	return err
 }
 
+// settingsPause is who pauses a partner whose connector says "paused: true".
+const settingsPause = "passerelle.yml"
+
+// PausedBySettings shows what the settings say of a partner, and ends the pause
+// of settings that no longer say so. What operators and the hub paused stays.
+type PausedBySettings struct {
+	Name   string
+	Paused bool
+}
+
+func (cmd *PausedBySettings) apply(ctx context.Context, u *unit) error {
+	if cmd.Paused {
+		return u.pausePartner(ctx, cmd.Name, 10*365*24*time.Hour, settingsPause, "", "mis en pause par les réglages (paused: true)")
+	}
+	p, err := u.store.Partner(ctx, cmd.Name)
+	if err != nil || p.PausedBy != settingsPause {
+		return err
+	}
+	if err := u.tx.ResumePartner(ctx, cmd.Name); err != nil {
+		return err
+	}
+	u.then(PartnerResumed{cmd.Name})
+	return nil
+}
+
 // PartnerFailed counts a failure in a row; from PauseAfter on the partner rests
 // for Wait(failures) before it is probed.
 type PartnerFailed struct {
@@ -128,12 +153,26 @@ func (cmd *TakeUp) apply(ctx context.Context, u *unit) error {
 	return nil
 }
 
-// Wake queues again what a lost wake-up left behind.
-type Wake struct{ Inbound []store.InboundKey }
+// Wake queues again what a lost wake-up or a job given up left behind.
+type Wake struct {
+	Inbound     []store.InboundKey
+	Credentials []store.AbandonedCredential
+	Mails       []uuid.UUID
+}
 
 func (cmd *Wake) apply(_ context.Context, u *unit) error {
 	if len(cmd.Inbound) > 0 {
 		u.then(InboundStored{cmd.Inbound})
+	}
+	for _, c := range cmd.Credentials {
+		if c.Revoking {
+			u.then(RevocationRequested{c.ID, c.Manager})
+		} else {
+			u.then(ProvisioningRequested{c.ID, c.Manager})
+		}
+	}
+	for _, id := range cmd.Mails {
+		u.then(MailQueued{id})
 	}
 	return nil
 }

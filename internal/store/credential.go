@@ -153,12 +153,15 @@ func openSecret(ring Sealer, c Credential) (connectors.Secret, error) {
 	return connectors.NewSecret(string(clear)), err
 }
 
-// Unassigned is a credential that no manager serves yet.
-type Unassigned = db.UnassignedCredentialsRow
+// UnassignedDefinitions gives the definitions whose credentials wait for a
+// manager to be configured.
+func (s *Store) UnassignedDefinitions(ctx context.Context) ([]string, error) {
+	return s.q.UnassignedDefinitions(ctx)
+}
 
-// UnassignedCredentials gives the credentials that wait for a manager to be configured.
-func (s *Store) UnassignedCredentials(ctx context.Context, limit int) ([]Unassigned, error) {
-	return s.q.UnassignedCredentials(ctx, int32(limit))
+// UnassignedCredentials gives those of these definitions, oldest first.
+func (s *Store) UnassignedCredentials(ctx context.Context, definitions []string, limit int) ([]uuid.UUID, error) {
+	return s.q.UnassignedCredentials(ctx, definitions, int32(limit))
 }
 
 // Step is one step of a provisioning or a revocation as people see it.

@@ -4,13 +4,16 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
-// RetryQueueNow makes every job of a River queue that waits for its next try
-// due now: its partner answers again.
-func RetryQueueNow(ctx context.Context, tx pgx.Tx, queue string) error {
-	_, err := tx.Exec(ctx, `update river_job set scheduled_at = now() where queue = $1 and state = 'retryable'`, queue)
+// RetryQueueNow makes the jobs of a River queue that wait for their next try
+// due now: their partner answers again. Those that failed tries times or more
+// keep their own waits: what fails while its partner answers is not hurried
+// through its last tries.
+func RetryQueueNow(ctx context.Context, tx pgx.Tx, queue string, tries int) error {
+	_, err := tx.Exec(ctx, `update river_job set scheduled_at = now() where queue = $1 and state = 'retryable' and attempt < $2`, queue, tries)
 	return err
 }
 
@@ -31,4 +34,51 @@ func (s *Store) StaleInbound(ctx context.Context, before time.Time, limit int) (
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[InboundKey])
+}
+
+// AbandonedCredential is one whose work no job is about to do.
+type AbandonedCredential struct {
+	ID       uuid.UUID
+	Manager  string
+	Revoking bool
+}
+
+// AbandonedCredentials gives the credentials that nobody touched since before
+// and that have work to do, no final refusal and no job: it was given up after
+// its last try, or deleted.
+func (s *Store) AbandonedCredentials(ctx context.Context, before time.Time, limit int) ([]AbandonedCredential, error) {
+	rows, err := s.pool.Query(ctx, `
+		select c.id, c.manager, c.state in ('revoking', 'revoked_at_hub')
+		from credential c
+		where (c.state in ('requested', 'prepared', 'issuing', 'revoking', 'revoked_at_hub')
+		       or c.grants_pending and c.state in ('active', 'expiring', 'rotating'))
+		  and c.manager <> '' and c.updated_at < $1
+		  and not exists (select from provisioning_step p where p.credential_id = c.id and p.state = 'failed')
+		  and not exists (
+			select from river_job j
+			where j.kind in ('provision_credential', 'revoke_credential') and j.state in ('available', 'pending', 'retryable', 'running', 'scheduled')
+			  and j.args @> jsonb_build_object('credential_id', c.id))
+		order by c.updated_at
+		limit $2`, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[AbandonedCredential])
+}
+
+// AbandonedMails gives the mails queued before a time that no job is about to send.
+func (s *Store) AbandonedMails(ctx context.Context, before time.Time, limit int) ([]uuid.UUID, error) {
+	rows, err := s.pool.Query(ctx, `
+		select m.id from mail m
+		where m.state = 'queued' and m.created_at < $1
+		  and not exists (
+			select from river_job j
+			where j.kind = 'send_mail' and j.state in ('available', 'pending', 'retryable', 'running', 'scheduled')
+			  and j.args @> jsonb_build_object('mail_id', m.id))
+		order by m.created_at
+		limit $2`, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 }

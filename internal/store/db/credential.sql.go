@@ -487,28 +487,49 @@ func (q *Queries) TakeLease(ctx context.Context, name string, holder uuid.UUID, 
 }
 
 const unassignedCredentials = `-- name: UnassignedCredentials :many
-select id, request_id, definition from credential where manager = '' and state = 'requested' order by created_at limit $1
+select id from credential
+where manager = '' and state = 'requested' and definition = any ($1::text[])
+order by created_at
+limit $2
 `
 
-type UnassignedCredentialsRow struct {
-	ID         uuid.UUID
-	RequestID  int64
-	Definition string
-}
-
-func (q *Queries) UnassignedCredentials(ctx context.Context, maxRows int32) ([]UnassignedCredentialsRow, error) {
-	rows, err := q.db.Query(ctx, unassignedCredentials, maxRows)
+func (q *Queries) UnassignedCredentials(ctx context.Context, definitions []string, maxRows int32) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, unassignedCredentials, definitions, maxRows)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []UnassignedCredentialsRow
+	var items []uuid.UUID
 	for rows.Next() {
-		var i UnassignedCredentialsRow
-		if err := rows.Scan(&i.ID, &i.RequestID, &i.Definition); err != nil {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
 			return nil, err
 		}
-		items = append(items, i)
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const unassignedDefinitions = `-- name: UnassignedDefinitions :many
+select distinct definition from credential where manager = '' and state = 'requested'
+`
+
+func (q *Queries) UnassignedDefinitions(ctx context.Context) ([]string, error) {
+	rows, err := q.db.Query(ctx, unassignedDefinitions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var definition string
+		if err := rows.Scan(&definition); err != nil {
+			return nil, err
+		}
+		items = append(items, definition)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -29,8 +29,14 @@ set state = @state, manager = @manager, habilitation_id = @habilitation_id, scop
     reason = @reason, updated_at = @updated_at
 where id = @id;
 
+-- name: UnassignedDefinitions :many
+select distinct definition from credential where manager = '' and state = 'requested';
+
 -- name: UnassignedCredentials :many
-select id, request_id, definition from credential where manager = '' and state = 'requested' order by created_at limit @max_rows;
+select id from credential
+where manager = '' and state = 'requested' and definition = any (@definitions::text[])
+order by created_at
+limit @max_rows;
 
 -- name: UpsertStep :exec
 insert into provisioning_step (credential_id, name, state, attempts, class, detail, started_at, finished_at, retry_at)
