@@ -93,7 +93,7 @@ type Recognise struct {
 }
 
 func (cmd *Recognise) apply(ctx context.Context, u *unit) error {
-	person, err := u.store.PersonByIdentity(ctx, cmd.Issuer, cmd.Subject)
+	person, err := u.tx.PersonByIdentity(ctx, cmd.Issuer, cmd.Subject)
 	if errors.Is(err, store.ErrNotFound) {
 		if person, err = u.tx.UpsertPerson(ctx, cmd.Applicant); err == nil { // the row is locked by it
 			err = u.tx.BindIdentity(ctx, cmd.Issuer, cmd.Subject, person.ID)

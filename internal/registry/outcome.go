@@ -85,7 +85,7 @@ func (cmd *PausedBySettings) apply(ctx context.Context, u *unit) error {
 	if cmd.Paused {
 		return u.pausePartner(ctx, cmd.Name, 10*365*24*time.Hour, settingsPause, "", "mis en pause par les réglages (paused: true)")
 	}
-	p, err := u.store.Partner(ctx, cmd.Name)
+	p, err := u.tx.Partner(ctx, cmd.Name)
 	if err != nil || p.PausedBy != settingsPause {
 		return err
 	}
