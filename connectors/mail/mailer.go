@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/textproto"
+	"os"
 	"strings"
 	"time"
 
@@ -141,7 +142,7 @@ func (m *Mailer) fail(ctx context.Context, op string, err error, before bool) er
 	switch {
 	case e.Status != 0:
 		e.Detail = outbound.Redact(words(err), m.config.Password)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		e.Detail = "no answer within the time limit"
 	default:
 		e.Detail = outbound.Redact(words(err), m.config.Password)
