@@ -39,6 +39,10 @@ func NewDuration() *prometheus.HistogramVec {
 
 var correlationID = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
 
+// requestLimit ends what waits for a connection that no one gives back: the
+// caller is told 503 before http.write_timeout cuts her off without a word.
+const requestLimit = 20 * time.Second
+
 type addressKey struct{}
 
 // Address is the caller's address, behind the trusted proxies.
@@ -57,7 +61,8 @@ func (a Around) Request(next http.Handler) http.Handler {
 		}
 		w.Header().Set("X-Request-Id", id)
 		log := a.Log.With().Str("correlation", id).Logger()
-		ctx := connectors.WithCorrelation(r.Context(), id)
+		ctx, cancel := context.WithTimeout(connectors.WithCorrelation(r.Context(), id), requestLimit)
+		defer cancel()
 		ctx = context.WithValue(ctx, addressKey{}, a.address(r))
 		ctx = log.WithContext(ctx)
 		rec := &recorder{ResponseWriter: w}

@@ -47,6 +47,9 @@ func serve(ctx context.Context, env environment, args []string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := decodeConnectors(c); err != nil {
+		return err // before anything is started
+	}
 	log, err := openLog(c.Log, env)
 	if err != nil {
 		return err
@@ -90,7 +93,7 @@ func startPrivate(ctx context.Context, c *config.Config, log zerolog.Logger) (*l
 		return nil, fmt.Errorf("no database.url is set and the private Postgres does not start: %w", err)
 	}
 	c.Database.URL = connectors.NewSecret(server.URL("postgres"))
-	log.Warn().Str("data_dir", dir).Msg("no database.url is set: running a private Postgres (fsync on), for one machine; back its folder up")
+	log.Warn().Str("data_dir", dir).Msg("no database.url is set: running a private Postgres (fsync on), for one machine; back it up with pg_dump, or copy its folder while the hub is stopped")
 	if len(c.Sealing.Keys) == 0 {
 		key, err := keptKey(filepath.Join(dir, "sealing.key"))
 		if err != nil {
@@ -99,7 +102,7 @@ func startPrivate(ctx context.Context, c *config.Config, log zerolog.Logger) (*l
 		}
 		c.Sealing.Keys = []config.SealingKey{{ID: "local", Key: key}}
 		c.Sealing.Active, c.Sealing.Fingerprints = "local", "local"
-		log.Warn().Str("file", filepath.Join(dir, "sealing.key")).Msg("no sealing key is set: keeping one beside the data; what it seals is lost without it")
+		log.Warn().Str("file", filepath.Join(dir, "sealing.key")).Msg("no sealing key is set: keeping one beside the data; back it up apart: what it seals is lost without it")
 	}
 	return server, nil
 }

@@ -29,6 +29,7 @@ func Migrate(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
+	defer provider.Close() //nolint:errcheck // the pool is closed next
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate our schema: %w", err)
 	}
@@ -49,6 +50,7 @@ func CheckSchema(ctx context.Context, pool *pgxpool.Pool) error {
 	if err != nil {
 		return err
 	}
+	defer provider.Close() //nolint:errcheck // ends the provider's own goroutine; the pool stays
 	pending, err := provider.HasPending(ctx)
 	if err != nil {
 		return fmt.Errorf("read the version of the schema: %w", err)
