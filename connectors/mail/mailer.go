@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/textproto"
-	"os"
 	"strings"
 	"time"
 
@@ -142,7 +141,7 @@ func (m *Mailer) fail(ctx context.Context, op string, err error, before bool) er
 	switch {
 	case e.Status != 0:
 		e.Detail = outbound.Redact(words(err), m.config.Password)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+	case overdue(ctx):
 		e.Detail = "no answer within the time limit"
 	default:
 		e.Detail = outbound.Redact(words(err), m.config.Password)
@@ -180,6 +179,13 @@ func causeOf(err error) error {
 		return nil
 	}
 	return err
+}
+
+// overdue reports whether the time limit has passed: the connection, which has
+// the same one, may notice before ctx does.
+func overdue(ctx context.Context) bool {
+	deadline, limited := ctx.Deadline()
+	return limited && !time.Now().Before(deadline)
 }
 
 // words drops what the library adds about recipient and Message-ID.
