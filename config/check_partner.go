@@ -93,10 +93,17 @@ func (ck checker) definitions() {
 
 func (ck checker) connectors() {
 	names := ck.unique()
+	sources := map[string]string{} // their queues have the same form
+	for i, s := range ck.c.DataPass.Sources {
+		sources[s.Name] = index("datapass.sources", i) + ".name"
+	}
 	for i, p := range ck.c.Connectors {
 		key := index("connectors", i)
 		ck.name(key+".name", p.Name)
 		names(key+".name", p.Name)
+		if source, taken := sources[p.Name]; taken && p.Name != "" {
+			ck.at(key+".name", "%q is the name of %s too", p.Name, source)
+		}
 		ck.name(key+".type", p.Type)
 		ck.environment(key+".environment", p.Environment)
 	}

@@ -116,6 +116,7 @@ func TestPartnerFaults(t *testing.T) {
 
 		{"a connector without a name", "connectors: [{type: kong}]", nil, "passerelle.yml:1: connectors[0].name: missing"},
 		{"a connector without a type", "connectors: [{name: m}]", nil, "passerelle.yml:1: connectors[0].type: missing"},
+		{"a connector with a source's name", source + "}]}\nconnectors: [{name: a, type: kong}]", nil, `passerelle.yml:2: connectors[0].name: "a" is the name of datapass.sources[0].name too`},
 		{"two connectors of one name", "connectors: [{name: m, type: kong}, {name: m, type: tyk}]", nil, `passerelle.yml:1: connectors[1].name: "m" is given twice, first at connectors[0].name`},
 		{"a connector of an unknown environment", "connectors: [{name: m, type: kong, environment: x}]", nil, `passerelle.yml:1: connectors[0].environment: "x" is not one of production, staging, sandbox`},
 

@@ -32,6 +32,7 @@ type Workers struct {
 	Registry   *registry.Registry
 	Store      *store.Store
 	Managers   map[string]Manager // by instance name
+	Sources    map[string]Source  // by name
 	Mailer     connectors.Mailer
 	MailDomain string
 	Webhooks   Webhooks
@@ -65,6 +66,8 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 	river.AddWorker(workers, &deliverLane{Workers: w})
 	river.AddWorker(workers, &sendMail{Workers: w})
 	river.AddWorker(workers, &sweep{Workers: w})
+	river.AddWorker(workers, &catchUp{Workers: w})
+	river.AddWorker(workers, &readRequest{Workers: w})
 
 	queues := map[string]river.QueueConfig{}
 	add := func(name string) {
@@ -78,23 +81,37 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 			add(PartnerQueue(name))
 		}
 	}
+	for name := range w.Sources {
+		add(PartnerQueue(name))
+	}
 	w.Webhooks.due, w.Webhooks.holder, w.Webhooks.lanes = w.Store.NewDueSource(), uuid.New(), queues[QueueWebhooks].MaxWorkers
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Queues: queues, Workers: workers, Logger: logger,
 		JobTimeout: s.Timeout, RescueStuckJobsAfter: s.RescueAfter, FetchCooldown: s.FetchCooldown,
 		MaxAttempts: maxAttempts, RetryPolicy: retryPolicy{}, SoftStopTimeout: s.SoftStop,
 		CompletedJobRetentionPeriod: s.Completed, CancelledJobRetentionPeriod: s.Cancelled, DiscardedJobRetentionPeriod: s.Discarded,
-		PeriodicJobs: []*river.PeriodicJob{
-			river.NewPeriodicJob(river.PeriodicInterval(sweepEvery), func() (river.JobArgs, *river.InsertOpts) {
-				return SweepArgs{}, nil
-			}, &river.PeriodicJobOpts{RunOnStart: true}),
-		},
-		Middleware: []rivertype.Middleware{&jobLog{log: w.Log}},
+		PeriodicJobs: w.periodic(),
+		Middleware:   []rivertype.Middleware{&jobLog{log: w.Log}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the workers: %w", err)
 	}
 	return client, nil
+}
+
+// periodic are the jobs that one of the processes queues again and again.
+func (w *Workers) periodic() []*river.PeriodicJob {
+	every := func(period time.Duration, args river.JobArgs) *river.PeriodicJob {
+		return river.NewPeriodicJob(river.PeriodicInterval(period), func() (river.JobArgs, *river.InsertOpts) { return args, nil },
+			&river.PeriodicJobOpts{RunOnStart: true})
+	}
+	list := []*river.PeriodicJob{every(sweepEvery, SweepArgs{})}
+	for name, source := range w.Sources {
+		if source.API != nil && source.CatchUpEvery > 0 {
+			list = append(list, every(source.CatchUpEvery, CatchUpArgs{Source: name}))
+		}
+	}
+	return list
 }
 
 // jobLog writes one event per job: what, how long, what came of it. Errors in

@@ -75,6 +75,8 @@ func (o *Outbox) Queue(ctx context.Context, tx pgx.Tx, events []registry.Followu
 			for _, key := range e.Keys {
 				add(ApplyInboundArgs{Source: key.Source, ExternalID: key.ExternalID}, nil)
 			}
+		case registry.SourceDoubted:
+			add(ReadRequestArgs{Source: e.Key.Source, ExternalID: e.Key.ExternalID}, nil)
 		case registry.ProvisioningRequested:
 			add(ProvisionCredentialArgs{CredentialID: e.CredentialID}, &river.InsertOpts{Queue: PartnerQueue(e.Manager)})
 		case registry.RevocationRequested:

@@ -29,6 +29,9 @@ const (
 	// abandoned: a key or a mail that is due and has had no job since then gets one.
 	abandoned  = 5 * time.Minute
 	sweepBatch = 1000
+	// keepExpiredTokens is how long a client is told that its token expired, and
+	// not that there was none.
+	keepExpiredTokens = 7 * 24 * time.Hour
 )
 
 type sweep struct {
@@ -99,6 +102,8 @@ func (w *sweep) probe(ctx context.Context) error {
 }
 
 func (w *sweep) purge(ctx context.Context) error {
-	_, err := w.Store.PurgeInboundBodies(ctx, w.Now().Add(-w.KeepBody), sweepBatch)
-	return err
+	now := w.Now()
+	_, bodies := w.Store.PurgeInboundBodies(ctx, now.Add(-w.KeepBody), sweepBatch)
+	_, tokens := w.Store.PurgeAccessTokens(ctx, now.Add(-keepExpiredTokens), sweepBatch)
+	return errors.Join(bodies, tokens)
 }

@@ -204,8 +204,12 @@ func (h *hub) openPartners() error {
 	if err != nil {
 		return err
 	}
+	sources, err := h.openSources()
+	if err != nil {
+		return err
+	}
 	h.workers = &jobs.Workers{
-		Registry: h.registry, Store: h.store, Managers: h.managers, Mailer: mailer, MailDomain: h.config.Mail.Domain,
+		Registry: h.registry, Store: h.store, Managers: h.managers, Sources: sources, Mailer: mailer, MailDomain: h.config.Mail.Domain,
 		Webhooks: h.webhookSettings(public), Owner: h.config.Hub.Name, TokenEnv: h.tokenEnv(),
 		LeaseFor: h.config.Jobs.Timeout + 15*time.Second, KeepBody: h.config.Webhooks.PayloadRetention, Now: h.now, Log: h.log,
 	}

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/google/uuid"
 
@@ -78,12 +79,15 @@ func (u *unit) applyEvent(ctx context.Context, current *habilitation.Request, e 
 		return park("data.id et model_id ne désignent pas la même demande")
 	}
 	change, verdict := habilitation.Mirror(current, incoming, e.Event, e.FiredAt)
+	detail := map[string]any{"inbound": e.ID, "outcome": verdict.Outcome}
 	switch verdict.Outcome {
 	case habilitation.Parked:
+		u.doubt(change, incoming)
 		return park(verdict.Reason)
 	case habilitation.NoEffect, habilitation.Late:
+		u.doubt(change, incoming)
 		if current != nil {
-			if err := u.writeEvents(ctx, current.ID, change.Events, e, verdict); err != nil {
+			if err := u.writeEvents(ctx, current.ID, change.Events, detail); err != nil {
 				return current, err
 			}
 			if change.Request.AppliedAt.After(current.AppliedAt) {
@@ -95,7 +99,7 @@ func (u *unit) applyEvent(ctx context.Context, current *habilitation.Request, e 
 		}
 		return current, u.tx.SettleInbound(ctx, e.ID, string(verdict.Outcome), verdict.Reason, requestID(current), u.at)
 	}
-	saved, err := u.saveChange(ctx, &change, e, verdict)
+	saved, err := u.saveChange(ctx, &change, detail)
 	if err != nil {
 		return current, err
 	}
@@ -109,7 +113,18 @@ func requestID(r *habilitation.Request) int64 {
 	return r.ID
 }
 
-func (u *unit) saveChange(ctx context.Context, change *habilitation.Change, e store.WaitingInbound, verdict habilitation.Verdict) (habilitation.Request, error) {
+// doubt has the source asked what is true, where a body cannot be all of it.
+func (u *unit) doubt(change habilitation.Change, incoming habilitation.Request) {
+	for _, consequence := range change.Consequences {
+		if _, ok := consequence.(habilitation.ReadSource); ok {
+			u.then(SourceDoubted{store.InboundKey{Source: incoming.Source, ExternalID: incoming.ExternalID}})
+		}
+	}
+}
+
+// saveChange writes what a body made of a mirrored request; detail goes with
+// every line of its history.
+func (u *unit) saveChange(ctx context.Context, change *habilitation.Change, detail map[string]any) (habilitation.Request, error) {
 	ids, err := u.tx.ReserveHabilitationIDs(ctx, len(change.Created))
 	if err != nil {
 		return habilitation.Request{}, err
@@ -119,16 +134,17 @@ func (u *unit) saveChange(ctx context.Context, change *habilitation.Change, e st
 	if err != nil {
 		return saved, err
 	}
-	if err := u.writeEvents(ctx, saved.ID, change.Events, e, verdict); err != nil {
+	if err := u.writeEvents(ctx, saved.ID, change.Events, detail); err != nil {
 		return saved, err
 	}
 	return saved, u.follow(ctx, saved, change.Consequences)
 }
 
 // writeEvents adds the lines of a change, or of an event that changed nothing.
-func (u *unit) writeEvents(ctx context.Context, id int64, events []habilitation.Event, e store.WaitingInbound, verdict habilitation.Verdict) error {
+func (u *unit) writeEvents(ctx context.Context, id int64, events []habilitation.Event, common map[string]any) error {
 	for _, event := range events {
-		detail := map[string]any{"state": event.State, "inbound": e.ID, "outcome": verdict.Outcome}
+		detail := maps.Clone(common)
+		detail["state"] = event.State
 		if event.Inferred {
 			detail["inferred"] = true
 		}
@@ -190,7 +206,7 @@ func (u *unit) issue(ctx context.Context, req habilitation.Request, g habilitati
 	tokenID := uuid.Nil
 	if req.Origin == habilitation.Mirrored {
 		var err error
-		tokenID, err = u.tx.ReservedToken(ctx, store.InboundKey{Source: req.Source, ExternalID: req.ExternalID}, g.Definition)
+		tokenID, err = u.tx.ReserveToken(ctx, store.InboundKey{Source: req.Source, ExternalID: req.ExternalID}, g.Definition, u.at)
 		if err != nil {
 			return err
 		}

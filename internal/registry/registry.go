@@ -27,6 +27,10 @@ type Followup interface{ followup() }
 // InboundStored: events of these requests wait to be applied.
 type InboundStored struct{ Keys []store.InboundKey }
 
+// SourceDoubted: what a source sent of a request cannot be all of the truth; its
+// API is to be asked.
+type SourceDoubted struct{ Key store.InboundKey }
+
 // ProvisioningRequested: a credential must be made, resumed or have its rights changed.
 type ProvisioningRequested struct {
 	CredentialID uuid.UUID
@@ -59,8 +63,10 @@ type PartnerPaused struct{ Name string }
 type PartnerResumed struct{ Name string }
 
 func (InboundStored) followup()         {}
+func (SourceDoubted) followup()         {}
 func (ProvisioningRequested) followup() {}
 func (RevocationRequested) followup()   {}
+func (EndDue) followup()                {}
 func (ArchiveEnds) followup()           {}
 func (EventPublished) followup()        {}
 func (MailQueued) followup()            {}

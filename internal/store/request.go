@@ -312,9 +312,18 @@ func (t *Tx) TakeUpInbound(ctx context.Context, id uuid.UUID) (InboundKey, error
 	return InboundKey{row.Source, row.ExternalID}, notFound(err, "parked event", id)
 }
 
-// ReservedToken gives the token id answered to the newest approve of a mirrored
-// request for a definition, uuid.Nil when none was or when a credential has it.
-func (t *Tx) ReservedToken(ctx context.Context, key InboundKey, definition string) (uuid.UUID, error) {
+// ReserveToken gives the token id of a mirrored request for a definition: the
+// one answered to the source's approve, else one reserved now, so that an
+// approve that comes late is answered the same. uuid.Nil when a credential has
+// it already.
+func (t *Tx) ReserveToken(ctx context.Context, key InboundKey, definition string, now time.Time) (uuid.UUID, error) {
+	err := t.q.ReserveTokens(ctx, db.ReserveTokensParams{
+		TokenIds: []uuid.UUID{uuid.New()}, Sources: []string{key.Source}, ExternalIds: []int64{key.ExternalID},
+		Definitions: []string{definition}, FiredAts: []time.Time{now},
+	})
+	if err != nil {
+		return uuid.Nil, err
+	}
 	id, err := t.q.LatestApproveToken(ctx, key.Source, key.ExternalID, definition)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return uuid.Nil, nil
@@ -326,4 +335,46 @@ func (t *Tx) ReservedToken(ctx context.Context, key InboundKey, definition strin
 // request is answered with a new one. Nothing happens when it has none.
 func (t *Tx) CloseReservation(ctx context.Context, tokenID uuid.UUID) error {
 	return t.q.CloseReservation(ctx, tokenID)
+}
+
+// CloseReservations ends the token ids reserved for a request until a time: what
+// it is granted later gets new ones.
+func (t *Tx) CloseReservations(ctx context.Context, key InboundKey, until time.Time) error {
+	return t.q.CloseReservations(ctx, []string{key.Source}, []int64{key.ExternalID}, []time.Time{until})
+}
+
+// MirroredRequests reads the mirrored requests of a source among some of its
+// ids, by those ids.
+func (s *Store) MirroredRequests(ctx context.Context, source string, externalIDs []int64) (map[int64]habilitation.Request, error) {
+	ids, err := s.q.RequestIDsByExternal(ctx, source, externalIDs)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.RequestsByID(ctx, ids)
+	found := make(map[int64]habilitation.Request, len(list))
+	for _, r := range list {
+		found[r.ExternalID] = r
+	}
+	return found, err
+}
+
+// MirroredStates gives the states of a source's habilitations among some of its
+// ids, by those ids.
+func (s *Store) MirroredStates(ctx context.Context, source string, externalIDs []int64) (map[int64]habilitation.GrantState, error) {
+	rows, err := s.q.MirroredStates(ctx, source, externalIDs)
+	states := make(map[int64]habilitation.GrantState, len(rows))
+	for _, row := range rows {
+		states[val(row.ExternalID)] = habilitation.GrantState(row.State)
+	}
+	return states, err
+}
+
+// ExternalOrganizationName is what a source called an organisation last, "" when
+// it is not known.
+func (t *Tx) ExternalOrganizationName(ctx context.Context, source string, externalID int64) (string, error) {
+	name, err := t.q.ExternalOrganizationName(ctx, source, &externalID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	return name, err
 }

@@ -45,6 +45,17 @@ func (q *Queries) ChangelogsOf(ctx context.Context, requestID int64) ([]Changelo
 	return items, nil
 }
 
+const externalOrganizationName = `-- name: ExternalOrganizationName :one
+select name from organization where source = $1 and external_id = $2
+`
+
+func (q *Queries) ExternalOrganizationName(ctx context.Context, source string, externalID *int64) (string, error) {
+	row := q.db.QueryRow(ctx, externalOrganizationName, source, externalID)
+	var name string
+	err := row.Scan(&name)
+	return name, err
+}
+
 const franceConnectIDs = `-- name: FranceConnectIDs :many
 select coalesce(h.external_id, h.id)::bigint as id from habilitation h
 join request r on r.id = h.request_id
@@ -349,6 +360,38 @@ func (q *Queries) LockRequest(ctx context.Context, id int64) (int64, error) {
 	return id_2, err
 }
 
+const mirroredStates = `-- name: MirroredStates :many
+select h.external_id, h.state
+from habilitation h
+join request r on r.id = h.request_id
+where r.source = $1 and h.external_id = any ($2::bigint[])
+`
+
+type MirroredStatesRow struct {
+	ExternalID *int64
+	State      string
+}
+
+func (q *Queries) MirroredStates(ctx context.Context, source string, externalIds []int64) ([]MirroredStatesRow, error) {
+	rows, err := q.db.Query(ctx, mirroredStates, source, externalIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []MirroredStatesRow
+	for rows.Next() {
+		var i MirroredStatesRow
+		if err := rows.Scan(&i.ExternalID, &i.State); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const requestByID = `-- name: RequestByID :one
 select request.id, request.origin, request.source, request.external_id, request.public_id, request.definition, request.form, request.state, request.reopening, request.data, request.organization_id, request.applicant_id, request.service_provider_id, request.service_provider_siret, request.service_provider_type, request.created_at, request.terms_accepted, request.dpo_informed, request.last_submitted_at, request.last_validated_at, request.reopened_at, request.applied_at, request.version, request.updated_at, request.definition_set, request.title, request.words, organization.id, organization.source, organization.external_id, organization.siret, organization.name, organization.insee_payload, organization.updated_at, person.id, person.source, person.external_id, person.uid, person.email, person.given_name, person.family_name, person.phone_number, person.job_title, person.updated_at, person.roles
 from request
@@ -425,6 +468,30 @@ func (q *Queries) RequestIDByExternal(ctx context.Context, source string, extern
 	var id int64
 	err := row.Scan(&id)
 	return id, err
+}
+
+const requestIDsByExternal = `-- name: RequestIDsByExternal :many
+select id from request where source = $1 and external_id = any ($2::bigint[])
+`
+
+func (q *Queries) RequestIDsByExternal(ctx context.Context, source string, externalIds []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, requestIDsByExternal, source, externalIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const requestsNamed = `-- name: RequestsNamed :many
@@ -630,7 +697,7 @@ const upsertExternalOrganization = `-- name: UpsertExternalOrganization :one
 insert into organization (source, external_id, siret, name, insee_payload, updated_at)
 values ($1, $2, $3, $4, $5, now())
 on conflict (source, external_id) where external_id is not null
-do update set siret = excluded.siret, name = excluded.name,
+do update set siret = excluded.siret, name = coalesce(nullif(excluded.name, ''), organization.name),
               insee_payload = coalesce(excluded.insee_payload, organization.insee_payload), updated_at = now()
 returning id
 `
@@ -660,8 +727,8 @@ const upsertExternalPerson = `-- name: UpsertExternalPerson :one
 insert into person (source, external_id, uid, email, given_name, family_name, phone_number, job_title, updated_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, now())
 on conflict (source, external_id) where external_id is not null
-do update set uid = excluded.uid, email = excluded.email, given_name = excluded.given_name, family_name = excluded.family_name,
-              phone_number = excluded.phone_number, job_title = excluded.job_title, updated_at = now()
+do update set uid = coalesce(excluded.uid, person.uid), email = excluded.email, given_name = excluded.given_name, family_name = excluded.family_name,
+              phone_number = excluded.phone_number, job_title = coalesce(nullif(excluded.job_title, ''), person.job_title), updated_at = now()
 returning id
 `
 

@@ -5,6 +5,18 @@ select pg_advisory_xact_lock(hashtextextended(@key::text, 0));
 -- name: RequestIDByExternal :one
 select id from request where source = @source and external_id = @external_id;
 
+-- name: RequestIDsByExternal :many
+select id from request where source = @source and external_id = any (@external_ids::bigint[]);
+
+-- name: MirroredStates :many
+select h.external_id, h.state
+from habilitation h
+join request r on r.id = h.request_id
+where r.source = @source and h.external_id = any (@external_ids::bigint[]);
+
+-- name: ExternalOrganizationName :one
+select name from organization where source = @source and external_id = @external_id;
+
 -- name: RequestByID :one
 select sqlc.embed(request), sqlc.embed(organization), sqlc.embed(person)
 from request
@@ -64,7 +76,7 @@ update request set applied_at = @applied_at where id = @id;
 insert into organization (source, external_id, siret, name, insee_payload, updated_at)
 values (@source, @external_id, @siret, @name, @insee_payload, now())
 on conflict (source, external_id) where external_id is not null
-do update set siret = excluded.siret, name = excluded.name,
+do update set siret = excluded.siret, name = coalesce(nullif(excluded.name, ''), organization.name),
               insee_payload = coalesce(excluded.insee_payload, organization.insee_payload), updated_at = now()
 returning id;
 
@@ -72,8 +84,8 @@ returning id;
 insert into person (source, external_id, uid, email, given_name, family_name, phone_number, job_title, updated_at)
 values (@source, @external_id, @uid, @email, @given_name, @family_name, @phone_number, @job_title, now())
 on conflict (source, external_id) where external_id is not null
-do update set uid = excluded.uid, email = excluded.email, given_name = excluded.given_name, family_name = excluded.family_name,
-              phone_number = excluded.phone_number, job_title = excluded.job_title, updated_at = now()
+do update set uid = coalesce(excluded.uid, person.uid), email = excluded.email, given_name = excluded.given_name, family_name = excluded.family_name,
+              phone_number = excluded.phone_number, job_title = coalesce(nullif(excluded.job_title, ''), person.job_title), updated_at = now()
 returning id;
 
 -- name: ReserveHabilitationIDs :many
