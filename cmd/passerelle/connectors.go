@@ -10,9 +10,12 @@ import (
 	"github.com/passerelle-hub/passerelle/config"
 	"github.com/passerelle-hub/passerelle/connectors"
 	"github.com/passerelle-hub/passerelle/connectors/gravitee"
+	"github.com/passerelle-hub/passerelle/connectors/hydra"
 	"github.com/passerelle-hub/passerelle/connectors/jwtissuer"
+	"github.com/passerelle-hub/passerelle/connectors/kong"
 	"github.com/passerelle-hub/passerelle/connectors/mail"
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
+	"github.com/passerelle-hub/passerelle/connectors/tyk"
 	"github.com/passerelle-hub/passerelle/internal/jose"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/jobs"
@@ -25,20 +28,10 @@ type opener func(h *hub, deps connectors.Deps) (connectors.KeyManager, error)
 // own settings and gives what opens it.
 func connectorTypes() map[string]func(*config.Connector) (opener, error) {
 	return map[string]func(*config.Connector) (opener, error){
-		"gravitee": func(c *config.Connector) (opener, error) {
-			settings := gravitee.Default()
-			if err := c.Decode(&settings); err != nil {
-				return nil, err
-			}
-			return func(h *hub, deps connectors.Deps) (connectors.KeyManager, error) {
-				client, err := outbound.Partner(deps.Name, settings.Settings, h.log)
-				if err != nil {
-					return nil, err
-				}
-				deps.Partner = client
-				return settings.Open(deps)
-			}, settings.Validate()
-		},
+		"gravitee": overHTTP(gravitee.Default, func(c *gravitee.Config) outbound.Settings { return c.Settings }),
+		"hydra":    overHTTP(hydra.Default, func(c *hydra.Config) outbound.Settings { return c.Settings }),
+		"kong":     overHTTP(kong.Default, func(c *kong.Config) outbound.Settings { return c.Settings }),
+		"tyk":      overHTTP(tyk.Default, func(c *tyk.Config) outbound.Settings { return c.Settings }),
 		"jwtissuer": func(c *config.Connector) (opener, error) {
 			settings := jwtissuer.Default()
 			if err := c.Decode(&settings); err != nil {
@@ -56,6 +49,31 @@ func connectorTypes() map[string]func(*config.Connector) (opener, error) {
 				return settings.Open(deps, keys)
 			}, settings.Validate()
 		},
+	}
+}
+
+// managerConfig is the settings of a manager that is called over HTTP.
+type managerConfig interface {
+	Validate() error
+	Open(connectors.Deps) (connectors.KeyManager, error)
+}
+
+// overHTTP reads the settings of such a manager over its defaults, and opens it
+// with an outbound client of its own.
+func overHTTP[C managerConfig](defaults func() C, client func(*C) outbound.Settings) func(*config.Connector) (opener, error) {
+	return func(c *config.Connector) (opener, error) {
+		settings := defaults()
+		if err := c.Decode(&settings); err != nil {
+			return nil, err
+		}
+		return func(h *hub, deps connectors.Deps) (connectors.KeyManager, error) {
+			doer, err := outbound.Partner(deps.Name, client(&settings), h.log)
+			if err != nil {
+				return nil, err
+			}
+			deps.Partner = doer
+			return settings.Open(deps)
+		}, settings.Validate()
 	}
 }
 
