@@ -66,7 +66,6 @@ func (InboundStored) followup()         {}
 func (SourceDoubted) followup()         {}
 func (ProvisioningRequested) followup() {}
 func (RevocationRequested) followup()   {}
-func (EndDue) followup()                {}
 func (ArchiveEnds) followup()           {}
 func (EventPublished) followup()        {}
 func (MailQueued) followup()            {}
