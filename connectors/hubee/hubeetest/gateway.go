@@ -130,9 +130,9 @@ func (rt *route) render(r *http.Request, a answer) (int, []byte, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	value, err := parseJSON(text)
-	if err != nil {
-		return 0, nil, err
+	value, ok := decodeJSON(text)
+	if !ok {
+		return 0, nil, errors.New("answer is not JSON")
 	}
 	if found := rt.answer.check(response, "", value); len(found) > 0 {
 		return 0, nil, fmt.Errorf("Bad Response : Validation failed.\n[ERROR][RESPONSE][%s %s] %s",
@@ -317,8 +317,8 @@ func (c *call) readBody(w http.ResponseWriter, maxFile int64) (faults []string, 
 	if len(c.body) == 0 {
 		return []string{c.fault("body", violation{text: "A request body is required but none found."})}, nil
 	}
-	value, broken := parseJSON(c.body)
-	if broken != nil {
+	value, ok := decodeJSON(c.body)
+	if !ok {
 		return []string{c.fault("body", violation{text: "Unable to parse JSON"})}, nil
 	}
 	for _, v := range c.route.body.check(request, "", value) {
@@ -327,17 +327,15 @@ func (c *call) readBody(w http.ResponseWriter, maxFile int64) (faults []string, 
 	return faults, nil
 }
 
-func parseJSON(text []byte) (any, error) {
+// decodeJSON reads exactly one JSON value, numbers as they are written.
+func decodeJSON(text []byte) (value any, ok bool) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
-		return nil, err
+	if decoder.Decode(&value) != nil {
+		return nil, false
 	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return nil, errors.New("unexpected text after the JSON value")
-	}
-	return value, nil
+	_, err := decoder.Token()
+	return value, errors.Is(err, io.EOF)
 }
 
 // pathParameters lists the names in braces.
