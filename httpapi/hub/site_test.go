@@ -112,7 +112,7 @@ func newLimitedSite(t testing.TB, perMinute int) *site {
 		t.Fatal(err)
 	}
 	routes := httpapi.Routes{
-		Around: httpapi.Around{Log: zerolog.New(zerolog.NewTestWriter(quiet{t})), Duration: httpapi.NewDuration()}, Health: &httpapi.Health{},
+		Around: httpapi.Around{Log: zerolog.New(shownOnFailure(t)).Level(zerolog.WarnLevel), Duration: httpapi.NewDuration()}, Health: &httpapi.Health{},
 		DataPass: http.NotFoundHandler(), Bounces: http.NotFoundHandler(), Mails: mails, Hub: s.handler,
 		V1: &v1.Handler{
 			Store: s.store, Registry: s.registry, Callers: callers, Catalogue: s.catalogue, PerClient: 1_000_000, MaxBody: maxBody, Now: s.now,
@@ -127,13 +127,15 @@ func newLimitedSite(t testing.TB, perMinute int) *site {
 	return s
 }
 
-// quiet keeps the log of a test that passed out of its output.
-type quiet struct{ testing.TB }
-
-func (q quiet) Log(args ...any) {
-	if line := fmt.Sprint(args...); strings.Contains(line, `"level":"error"`) {
-		q.TB.Log(line)
-	}
+// shownOnFailure keeps the log of a test that passed out of its output.
+func shownOnFailure(t testing.TB) io.Writer {
+	var log bytes.Buffer
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	return zerolog.SyncWriter(&log)
 }
 
 func (s *site) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }

@@ -4,19 +4,12 @@ import (
 	"context"
 	"errors"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
 // Reads inside a transaction. A command never reads through Store: it would hold
 // one connection and wait for a second, and as many at once as there are
 // connections would wait for ever.
-
-// Credential is Store.Credential inside the transaction.
-func (t *Tx) Credential(ctx context.Context, id uuid.UUID) (Credential, error) {
-	row, err := t.q.CredentialByID(ctx, id)
-	return Credential{row}, notFound(err, "credential", id)
-}
 
 // Partner is Store.Partner inside the transaction.
 func (t *Tx) Partner(ctx context.Context, name string) (Partner, error) {
