@@ -130,7 +130,7 @@ func keptKey(file string) (connectors.Secret, error) {
 
 // writeDurably survives a power cut: what is sealed next is lost without it.
 func writeDurably(file, text string) error {
-	f, err := os.OpenFile(file+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator's own folder
+	f, err := os.OpenFile(file+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

@@ -177,6 +177,9 @@ func (g granted) token() (uuid.UUID, error) { return uuid.Parse(g.TokenID) }
 
 var revealed = regexp.MustCompile(`<code class="fr-key"[^>]*>([^<]+)</code>`)
 
+// browserClient is the person's side of the story, not the hub's.
+var browserClient = &http.Client{Timeout: 30 * time.Second}
+
 // browse does what a browser does with a page of the hub.
 func browse(ctx context.Context, method, url string) (status int, body string, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
@@ -184,7 +187,7 @@ func browse(ctx context.Context, method, url string) (status int, body string, e
 		return 0, "", err
 	}
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := browserClient.Do(req)
 	if err != nil {
 		return 0, "", err
 	}

@@ -113,18 +113,7 @@ func openRing(s config.Sealing) (*seal.Keyring, error) {
 }
 
 func openPool(ctx context.Context, d config.Database) (*pgxpool.Pool, error) {
-	pc, err := pgxpool.ParseConfig(d.URL.Reveal())
-	if err != nil {
-		return nil, errors.New("database.url cannot be read") // pgx's own words may quote the password
-	}
-	pc.MaxConns = int32(d.MaxConns)
-	// Set by statement, not as a start-up parameter: poolers refuse those.
-	timeout := fmt.Sprintf("set statement_timeout = %d; set idle_in_transaction_session_timeout = 30000", d.StatementTimeout.Milliseconds())
-	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, timeout)
-		return err
-	}
-	return pgxpool.NewWithConfig(ctx, pc)
+	return store.OpenPool(ctx, d.URL.Reveal(), d.MaxConns, d.StatementTimeout)
 }
 
 func (h *hub) openCatalogue() error {

@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -136,7 +137,8 @@ func insee(raw json.RawMessage) []byte {
 
 // jsonFault names the key of a JSON error without the value it met.
 func jsonFault(err error) string {
-	if typed, ok := err.(*json.UnmarshalTypeError); ok {
+	var typed *json.UnmarshalTypeError
+	if errors.As(err, &typed) {
 		return fmt.Sprintf("clé %s : %s attendu", typed.Field, typed.Type)
 	}
 	return "JSON invalide"

@@ -160,7 +160,7 @@ type Wake struct {
 	Mails       []uuid.UUID
 }
 
-func (cmd *Wake) apply(_ context.Context, u *unit) error {
+func (cmd *Wake) apply(_ context.Context, u *unit) error { //nolint:unparam // a Command
 	if len(cmd.Inbound) > 0 {
 		u.then(InboundStored{cmd.Inbound})
 	}

@@ -17,7 +17,7 @@ type ListedAttempt struct {
 
 // Attempts gives an endpoint's tries, newest first; a nil bound is none.
 func (s *Store) Attempts(ctx context.Context, endpoint int64, since, until *time.Time, limit int) ([]ListedAttempt, error) {
-	rows, err := s.q.AttemptsOf(ctx, endpoint, since, until, int32(limit)) //nolint:gosec // small
+	rows, err := s.q.AttemptsOf(ctx, endpoint, since, until, int32(limit))
 	list := make([]ListedAttempt, len(rows))
 	for i, row := range rows {
 		list[i] = ListedAttempt{

@@ -118,8 +118,8 @@ func (d *DueSource) read(ctx context.Context, batch []*dueAsk) (map[int64][]Due,
 		p.Endpoints = append(p.Endpoints, l.EndpointID)
 		p.Versions = append(p.Versions, l.Version)
 		p.Datapass = append(p.Datapass, l.Format == FormatDataPass)
-		p.Limits = append(p.Limits, int32(a.ask.N)) //nolint:gosec // small
-		p.Windows = append(p.Windows, int32(look))  //nolint:gosec // small
+		p.Limits = append(p.Limits, int32(a.ask.N))
+		p.Windows = append(p.Windows, int32(look))
 		p.FromFirst = append(p.FromFirst, a.ask.FromFirst)
 		p.FromReplay = append(p.FromReplay, a.ask.FromReplay)
 		for _, id := range a.ask.InHand {
@@ -258,9 +258,9 @@ func (s *Store) SaveHealth(ctx context.Context, endpointID int64, h Health) erro
 
 func healthParams(id int64, h Health) db.SaveHealthParams {
 	return db.SaveHealthParams{
-		EndpointID: id, Failures: int32(h.Failures), FailingSince: timePtr(h.FailingSince), RestUntil: timePtr(h.RestUntil), //nolint:gosec // small
-		Rests: int32(h.Rests), InFlight: ptr(int32(h.InFlight)), Slow: h.Slow, LastOkAt: timePtr(h.LastOKAt), //nolint:gosec // small
-		LastFailedAt: timePtr(h.LastFailedAt), LastStatus: ptr(int32(h.LastStatus)), LastError: text(h.LastError, maxErrorText), //nolint:gosec // a status
+		EndpointID: id, Failures: int32(h.Failures), FailingSince: timePtr(h.FailingSince), RestUntil: timePtr(h.RestUntil),
+		Rests: int32(h.Rests), InFlight: ptr(int32(h.InFlight)), Slow: h.Slow, LastOkAt: timePtr(h.LastOKAt),
+		LastFailedAt: timePtr(h.LastFailedAt), LastStatus: ptr(int32(h.LastStatus)), LastError: text(h.LastError, maxErrorText),
 	}
 }
 
@@ -273,15 +273,15 @@ func settleParams(batch []Settlement) db.SettleDeliveriesParams {
 		p.EventIds = append(p.EventIds, t.Due.EventID)
 		p.Types = append(p.Types, t.Due.Type)
 		p.RequestIds = append(p.RequestIds, t.Due.RequestID)
-		p.Ns = append(p.Ns, int32(t.Due.Attempts+1)) //nolint:gosec // small
+		p.Ns = append(p.Ns, int32(t.Due.Attempts+1))
 		p.Ats = append(p.Ats, t.At)
 		p.Outcomes = append(p.Outcomes, t.Outcome)
 		p.NextAts = append(p.NextAts, t.NextAt)
 		p.Reasons = append(p.Reasons, t.Reason)
-		p.Statuses = append(p.Statuses, int32(t.Result.Status)) //nolint:gosec // a status
+		p.Statuses = append(p.Statuses, int32(t.Result.Status))
 		p.ErrorClasses = append(p.ErrorClasses, t.Result.ErrorClass)
 		p.Errors = append(p.Errors, text(t.Result.Error, maxErrorText))
-		p.Durations = append(p.Durations, int32(t.Result.Duration.Milliseconds())) //nolint:gosec // bounded by the time limit
+		p.Durations = append(p.Durations, int32(t.Result.Duration.Milliseconds()))
 		p.Answers = append(p.Answers, text(string(t.Result.Body), connectors.MaxAnswer))
 		p.Remotes = append(p.Remotes, t.Result.RemoteAddr)
 	}
@@ -311,5 +311,5 @@ type WaitingDelivery = db.WaitingDeliveriesRow
 
 // WaitingDeliveries gives them, soonest first.
 func (s *Store) WaitingDeliveries(ctx context.Context, limit int) ([]WaitingDelivery, error) {
-	return s.q.WaitingDeliveries(ctx, int32(limit)) //nolint:gosec // small
+	return s.q.WaitingDeliveries(ctx, int32(limit))
 }

@@ -80,7 +80,7 @@ func (t *Tx) InsertEndpoint(ctx context.Context, e NewEndpoint) (int64, error) {
 	}
 	return t.q.InsertEndpoint(ctx, db.InsertEndpointParams{
 		ID: id, Definition: e.Definition, Editor: e.Editor, Url: e.URL, Description: e.Description, Events: e.Events, Format: e.Format,
-		SecretsSealed: secrets, HeadersSealed: headers, Ordered: e.Ordered, RateLimit: ptr(e.Rate), MaxInFlight: int32(e.MaxInFlight), //nolint:gosec // small
+		SecretsSealed: secrets, HeadersSealed: headers, Ordered: e.Ordered, RateLimit: ptr(e.Rate), MaxInFlight: int32(e.MaxInFlight),
 		Enabled: e.Enabled, TestedUrl: e.TestedURL, CreatedBy: e.CreatedBy, Now: e.Now,
 	})
 }
@@ -158,7 +158,7 @@ func (t *Tx) MarkWarned(ctx context.Context, id int64, now time.Time) (bool, err
 func (t *Tx) KeepEndpointToken(ctx context.Context, d Due, tokenID string, status int, at time.Time) error {
 	return t.q.KeepEndpointToken(ctx, db.KeepEndpointTokenParams{
 		EndpointID: d.EndpointID, HabilitationID: d.HabilitationID, RequestID: d.RequestID, TokenID: tokenID, EventID: d.EventID,
-		Status: int32(status), AnsweredAt: at, //nolint:gosec // a status
+		Status: int32(status), AnsweredAt: at,
 	})
 }
 
