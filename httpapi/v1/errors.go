@@ -72,6 +72,9 @@ var (
 	errUnavailable = fail(http.StatusServiceUnavailable, "Service momentanément indisponible", "Rien n’a été fait : la requête peut être renvoyée telle quelle.", "")
 	errInternal    = fail(http.StatusInternalServerError, "Erreur interne", "L’incident est enregistré.", "")
 	errStale       = fail(http.StatusPreconditionFailed, "Version dépassée", "La demande a changé depuis que vous l’avez lue : relisez-la avant de recommencer.", "headers/If-Match")
+	errKey         = fail(http.StatusBadRequest, "Clé illisible", "L’en-tête Idempotency-Key porte de 1 à 255 caractères ASCII visibles.", "headers/Idempotency-Key")
+	errKeyInUse    = fail(http.StatusConflict, "Clé en cours", "Une requête avec cette clé est en cours.", "headers/Idempotency-Key")
+	errKeyReused   = fail(http.StatusUnprocessableEntity, "Clé reprise", "Cette clé a servi pour une autre requête.", "headers/Idempotency-Key")
 	errAmbiguous   = fail(http.StatusConflict, "Identifiant ambigu", "Plusieurs sources emploient ce numéro pour des demandes différentes.", "")
 )
 
@@ -115,6 +118,10 @@ func translate(err error) *failure {
 		return unreadable(answers)
 	case errors.Is(err, store.ErrNotFound):
 		return errNotFound
+	case errors.Is(err, registry.ErrKeyInUse):
+		return errKeyInUse
+	case errors.Is(err, registry.ErrKeyReused):
+		return errKeyReused
 	case store.Unavailable(err), errors.Is(err, jose.ErrKeysUnavailable), errors.Is(err, context.Canceled):
 		return errUnavailable
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/passerelle-hub/passerelle/config/definitions"
 	"github.com/passerelle-hub/passerelle/httpapi"
+	"github.com/passerelle-hub/passerelle/httpapi/apitest"
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
 	"github.com/passerelle-hub/passerelle/httpapi/v1"
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
@@ -43,6 +45,19 @@ type site struct {
 	catalogue *definitions.Set
 	ahead     *atomic.Int64 // how far its clock is ahead, in nanoseconds
 	log       *bytes.Buffer
+	client    *http.Client // holds every exchange against openapi.yaml
+}
+
+var (
+	loadContract sync.Once
+	theContract  *apitest.Contract
+)
+
+// contract is openapi.yaml, read once.
+func contract(t *testing.T) *apitest.Contract {
+	t.Helper()
+	loadContract.Do(func() { theContract = apitest.Load(t, "/api/") })
+	return theContract
 }
 
 type oneManager struct{}
@@ -53,9 +68,12 @@ func (oneManager) Policy(string) (registry.Policy, bool) {
 
 const maxBody = 64 << 10
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T) *site { return newSiteWith(t, 10_000) }
+
+// newSiteWith lets an application send perClient requests a minute.
+func newSiteWith(t *testing.T, perClient int) *site {
 	t.Helper()
-	s := &site{t: t, ahead: &atomic.Int64{}, log: &bytes.Buffer{}}
+	s := &site{t: t, ahead: &atomic.Int64{}, log: &bytes.Buffer{}, client: contract(t).Client(t)}
 	s.pool = pgtest.New(t, store.Migrate)
 	key, err := seal.ParseKey("test", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 	if err != nil {
@@ -89,7 +107,7 @@ func newSite(t *testing.T) *site {
 		Health:   &httpapi.Health{},
 		DataPass: http.NotFoundHandler(), Bounces: http.NotFoundHandler(),
 		V1: &v1.Handler{
-			Store: s.store, Registry: s.registry, Callers: callers, Catalogue: s.catalogue, PerClient: 10_000, MaxBody: maxBody, Now: s.now,
+			Store: s.store, Registry: s.registry, Callers: callers, Catalogue: s.catalogue, PerClient: perClient, MaxBody: maxBody, Now: s.now,
 			Sources: map[string]string{"datapass": "https://datapass.example"},
 		},
 		PerAddress: 10_000,
@@ -138,7 +156,7 @@ func (s *site) token(app *registry.AddApplication, scopes ...string) string {
 		"grant_type": {"client_credentials"}, "client_id": {app.ID.String()}, "client_secret": {app.Secret.Reveal()},
 		"scope": {strings.Join(scopes, " ")},
 	}
-	resp, err := http.PostForm(s.url+"/api/v1/oauth/token", form)
+	resp, err := s.client.PostForm(s.url+"/api/v1/oauth/token", form)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -195,7 +213,7 @@ func (s *site) call(method, path, bearer string, body any, header ...string) ans
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := s.client.Do(req)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package v1
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
 	"github.com/passerelle-hub/passerelle/internal/registry"
+	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
 // creation is the body of POST /demandes (datapass.md, 3.4). Further keys are
@@ -40,7 +42,8 @@ type creation struct {
 // create_by_api; fields are not required yet.
 func (h *Handler) createRequest(w http.ResponseWriter, r *http.Request) error {
 	var body creation
-	if err := h.readJSON(w, r, &body); err != nil {
+	raw, err := h.readJSON(w, r, &body)
+	if err != nil {
 		return err
 	}
 	demande := body.Demande
@@ -62,10 +65,45 @@ func (h *Handler) createRequest(w http.ResponseWriter, r *http.Request) error {
 		},
 		SIRET: plain(demande.Organization.SIRET),
 	}
-	if err := h.Registry.Record(r.Context(), cmd); err != nil {
+	id, err := h.createOnce(w, r, raw, cmd)
+	if err != nil {
 		return err
 	}
-	return h.answer(w, r, http.StatusCreated, cmd.Request.ID)
+	return h.answer(w, r, http.StatusCreated, id)
+}
+
+const keyHeader = "Idempotency-Key"
+
+// createOnce makes the request; with an Idempotency-Key, once for all. A repeat
+// shows the request that the first one made, as it is now.
+func (h *Handler) createOnce(w http.ResponseWriter, r *http.Request, raw []byte, cmd *registry.CreateRequest) (int64, error) {
+	key := r.Header.Get(keyHeader)
+	if key == "" {
+		return h.create(r, cmd)
+	}
+	if len(key) > 255 || strings.ContainsFunc(key, func(c rune) bool { return c < 0x21 || c > 0x7e }) {
+		return 0, errKey
+	}
+	caller, _ := auth.CallerOf(r.Context())
+	sum := sha256.Sum256(append([]byte(r.Method+"\x00"+r.URL.Path+"\x00"), raw...))
+	once := &registry.Once{
+		Key: store.AnswerKey{Caller: caller.Actor(), Key: key}, Hash: sum[:], Command: cmd,
+		Render: func() (store.Answer, error) {
+			return store.Answer{Status: http.StatusCreated, Body: strconv.AppendInt(nil, cmd.Request.ID, 10)}, nil
+		},
+	}
+	if err := h.Registry.Record(r.Context(), once); err != nil {
+		return 0, err
+	}
+	if once.Repeated {
+		w.Header().Set("Idempotency-Replayed", "true")
+	}
+	return strconv.ParseInt(string(once.Answer.Body), 10, 64)
+}
+
+func (h *Handler) create(r *http.Request, cmd *registry.CreateRequest) (int64, error) {
+	err := h.Registry.Record(r.Context(), cmd)
+	return cmd.Request.ID, err
 }
 
 // change is the body of PATCH and PUT /demandes/{id}.
@@ -88,7 +126,7 @@ func (h *Handler) updateRequest(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var body change
-	if err := h.readJSON(w, r, &body); err != nil {
+	if _, err := h.readJSON(w, r, &body); err != nil {
 		return err
 	}
 	switch {
@@ -147,28 +185,28 @@ func readIfMatch(header string) (int64, error) {
 	return version, nil
 }
 
-// readJSON reads one JSON object of the proper types.
-func (h *Handler) readJSON(w http.ResponseWriter, r *http.Request, into any) error {
+// readJSON reads one JSON object of the proper types and gives its bytes too.
+func (h *Handler) readJSON(w http.ResponseWriter, r *http.Request, into any) ([]byte, error) {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return errMediaType
+		return nil, errMediaType
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.MaxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return errTooLarge
+		return nil, errTooLarge
 	case err != nil:
-		return errBody
+		return nil, errBody
 	}
 	err = json.Unmarshal(body, into)
 	var wrong *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &wrong) && wrong.Field != "":
-		return wrongType(wrong)
+		return nil, wrongType(wrong)
 	case err != nil:
-		return errBody
+		return nil, errBody
 	}
-	return nil
+	return body, nil
 }
 
 // wrongType names the key whose value is of another type.

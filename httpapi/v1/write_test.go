@@ -312,3 +312,57 @@ func TestANativeRequestLivesItsWholeLifeUnderDataPassesApi(t *testing.T) {
 		t.Errorf("%v", held)
 	}
 }
+
+func TestACreationWithAKeyHappensOnce(t *testing.T) {
+	s := newSite(t)
+	dev, other := s.developer("dinum:*:developer"), s.developer("dinum:*:developer")
+	create := func(bearer, key string, changes map[string]any) answer {
+		return s.call(http.MethodPost, "/api/v1/demandes", bearer, creation(changes), "Idempotency-Key", key)
+	}
+	var first, again, theirs struct{ ID int64 }
+	create(dev, "cle-1", nil).into(t, http.StatusCreated, &first)
+	a := create(dev, "cle-1", nil)
+	a.into(t, http.StatusCreated, &again)
+	if first.ID != again.ID || a.header.Get("Idempotency-Replayed") != "true" || a.header.Get("Location") == "" {
+		t.Errorf("%d then %d, %v", first.ID, again.ID, a.header)
+	}
+	create(other, "cle-1", nil).into(t, http.StatusCreated, &theirs)
+	if theirs.ID == first.ID {
+		t.Error("another application is given what the first one made")
+	}
+	reused := create(dev, "cle-1", map[string]any{"data": map[string]any{"intitule": "autre"}})
+	want := []string{"422 Clé reprise: Cette clé a servi pour une autre requête. [headers/Idempotency-Key]"}
+	if diff := cmp.Diff(want, reused.errors(t)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for _, bad := range []string{strings.Repeat("a", 256), "deux mots", "clé"} {
+		if a := create(dev, bad, nil); a.status != http.StatusBadRequest {
+			t.Errorf("%q: %d", bad, a.status)
+		}
+	}
+	if a := create(dev, "cle-2", map[string]any{"form_uid": "rien"}); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("%d", a.status)
+	}
+	create(dev, "cle-2", nil).into(t, http.StatusCreated, &again) // what failed left the key free
+	if n := s.count(`select count(*) from request`); n != 3 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+func TestEachCallerHasALimitAndSeesIt(t *testing.T) {
+	s := newSiteWith(t, 3)
+	dev, other := s.developer("dinum:*:developer"), s.developer("dinum:*:developer")
+	for left := 2; left >= 0; left-- {
+		a := s.get("/api/v1/me", dev)
+		if a.status != http.StatusOK || a.header.Get("RateLimit-Limit") != "3" || a.header.Get("RateLimit-Remaining") != fmt.Sprint(left) || a.header.Get("RateLimit-Reset") == "" {
+			t.Errorf("%d %v", a.status, a.header)
+		}
+	}
+	a := s.get("/api/v1/me", dev)
+	if lines := a.errors(t); a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" || lines[0] != "429 Trop de requêtes: Attendez un instant avant de recommencer." {
+		t.Errorf("%d %q %v", a.status, lines, a.header)
+	}
+	if a := s.get("/api/v1/me", other); a.status != http.StatusOK {
+		t.Errorf("another application pays for it: %d", a.status)
+	}
+}
