@@ -19,7 +19,7 @@ import (
 // Queues. A manager has its own: PartnerQueue.
 const (
 	QueueRegistry = "registry" // applying incoming events
-	QueueMail     = "mail"
+	QueueMail     = "partner_" + registry.MailRelay
 	QueueWebhooks = "webhooks" // a lane for each endpoint that has something due
 	// QueueSlowWebhooks: lanes of receivers that are slow or being probed have
 	// workers of their own.

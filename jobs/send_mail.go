@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 
 	"github.com/google/uuid"
 	"github.com/riverqueue/river"
@@ -49,8 +50,18 @@ func (w *sendMail) Work(ctx context.Context, job *river.Job[SendMailArgs]) error
 	if err := w.Registry.Record(ctx, outcome); err != nil {
 		return err
 	}
-	if connectors.Is(err, connectors.Rejected) {
-		return nil // recorded as refused: ops see it, a retry cannot help
+	if err == nil || connectors.Is(err, connectors.Rejected) {
+		return nil // a refusal is recorded: ops see it, a retry cannot help
 	}
-	return err
+	if aboutOneMail(err) {
+		return err
+	}
+	return w.settle(ctx, registry.MailRelay, err)
+}
+
+// aboutOneMail: the relay works and defers this recipient or this mail (RFC
+// 5321, 4.2.3): greylisting, a full mailbox. The others go on.
+func aboutOneMail(err error) bool {
+	var e *connectors.Error
+	return errors.As(err, &e) && e.Status >= 450 && e.Status < 460
 }

@@ -87,11 +87,11 @@ func (w *sweep) probe(ctx context.Context) error {
 	}
 	var errs []error
 	for _, p := range resting {
-		m, ok := w.Managers[p.Name]
+		partner, ok := w.partner(p.Name)
 		if !ok {
 			continue
 		}
-		if _, err := m.Health(ctx); err != nil {
+		if _, err := partner.Health(ctx); err != nil {
 			failed := &registry.PartnerFailed{Name: p.Name, Class: connectors.ClassOf(err), Reason: err.Error(), Wait: pauseWait}
 			errs = append(errs, w.Registry.Record(ctx, failed))
 			continue
@@ -99,6 +99,15 @@ func (w *sweep) probe(ctx context.Context) error {
 		errs = append(errs, w.Registry.Record(ctx, &registry.PartnerAnswered{Name: p.Name}))
 	}
 	return errors.Join(errs...)
+}
+
+// partner finds who can be probed under a name: a manager, or the mail relay.
+func (w *Workers) partner(name string) (connectors.HealthChecker, bool) {
+	if name == registry.MailRelay {
+		return w.Mailer, true
+	}
+	m, ok := w.Managers[name]
+	return m, ok
 }
 
 func (w *sweep) purge(ctx context.Context) error {

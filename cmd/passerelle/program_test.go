@@ -291,6 +291,33 @@ func TestARefusedAndABouncedMailShowAsSuch(t *testing.T) {
 	await(t, state("bounced"))
 }
 
+func TestARelayThatIsDownRestsAndIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
+	w := openProgram(t, io.Discard)
+	w.mailbox.Fail(mailtest.Fault{Kind: mailtest.Busy})
+	var contacts []granted
+	for _, definition := range []string{"api_particulier", "api_entreprise"} {
+		g, err := w.approve(t.Context(), definition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		contacts = append(contacts, g)
+	}
+	await(t, func() error {
+		waiting, err := w.hub.store.Waiting(t.Context(), 10)
+		if err == nil && (len(waiting.Partners) != 1 || waiting.Partners[0].Name != registry.MailRelay || waiting.Partners[0].PausedUntil == nil || len(waiting.Mails) == 0) {
+			err = fmt.Errorf("partners %+v, mails %+v", waiting.Partners, waiting.Mails)
+		}
+		return err
+	})
+	w.mailbox.ClearFaults()
+	for _, g := range contacts {
+		if _, err := w.revealOnce(t.Context(), g); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestARefusedMailShowsAsRefused(t *testing.T) {
 	t.Parallel()
 	w := openProgram(t, io.Discard)

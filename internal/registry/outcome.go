@@ -11,6 +11,9 @@ import (
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
+// MailRelay is the partner under whose name the relay is paused and resumed.
+const MailRelay = "mail"
+
 // MailOutcome records what came of handing a mail to the relay.
 type MailOutcome struct {
 	MailID uuid.UUID
@@ -29,7 +32,13 @@ func (cmd *MailOutcome) apply(ctx context.Context, u *unit) error {
 			state = "refused"
 		}
 	}
-	return u.tx.SettleMail(ctx, cmd.MailID, state, status, detail, sentAt)
+	if err := u.tx.SettleMail(ctx, cmd.MailID, state, status, detail, sentAt); err != nil {
+		return err
+	}
+	if state == "queued" {
+		return nil
+	}
+	return u.partnerAnswered(ctx, MailRelay)
 }
 
 // MailBounced records that a mail came back. store.ErrNotFound when no such mail is out.
