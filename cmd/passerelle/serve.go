@@ -208,21 +208,30 @@ func (h *hub) run(ctx context.Context, only part, env environment) error {
 	}
 	h.log.Info().Msg("stopping: what is under way finishes first")
 	h.routes.Health.Drain()
-	errs := []error{cause, shutdown(servers, h.config.HTTP.ShutdownTimeout)}
-	if h.river != nil {
-		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.config.HTTP.ShutdownTimeout)
-		if err := h.river.Stop(stopCtx); err != nil {
-			// What does not finish in time is cancelled: its job runs again elsewhere.
-			hardCtx, hardCancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			errs = append(errs, h.river.StopAndCancel(hardCtx))
-			hardCancel()
-		}
-		cancel()
-	}
+	// Listeners and jobs stop side by side, within one limit.
+	jobsEnded := make(chan error, 1)
+	go func() { jobsEnded <- h.stopJobs(context.WithoutCancel(ctx)) }()
+	errs := []error{cause, shutdown(servers, h.config.HTTP.ShutdownTimeout), <-jobsEnded}
 	stopKeys()
 	stopInbox()
 	running.wait()
 	return errors.Join(errs...)
+}
+
+// stopJobs lets jobs finish within the limit. What does not is cancelled: it
+// runs again elsewhere.
+func (h *hub) stopJobs(ctx context.Context) error {
+	if h.river == nil {
+		return nil
+	}
+	softly, cancel := context.WithTimeout(ctx, h.config.HTTP.ShutdownTimeout)
+	defer cancel()
+	if h.river.Stop(softly) == nil {
+		return nil
+	}
+	hard, cancelHard := context.WithTimeout(ctx, 5*time.Second)
+	defer cancelHard()
+	return h.river.StopAndCancel(hard)
 }
 
 func shutdown(servers []*http.Server, limit time.Duration) error {
