@@ -81,6 +81,8 @@ func (o *Outbox) Queue(ctx context.Context, tx pgx.Tx, events []registry.Followu
 			add(ProvisionCredentialArgs{CredentialID: e.CredentialID}, &river.InsertOpts{Queue: PartnerQueue(e.Manager)})
 		case registry.RevocationRequested:
 			add(RevokeCredentialArgs{CredentialID: e.CredentialID}, &river.InsertOpts{Queue: PartnerQueue(e.Manager)})
+		case registry.EndDue:
+			add(EndCredentialArgs{CredentialID: e.CredentialID}, &river.InsertOpts{Queue: PartnerQueue(e.Manager), ScheduledAt: e.At})
 		case registry.ArchiveEnds:
 			add(RevokeArchivedArgs{CredentialID: e.CredentialID}, &river.InsertOpts{ScheduledAt: e.At})
 		case registry.EventPublished: // its lanes are woken when it is committed

@@ -217,6 +217,9 @@ func (p *provisioning) issue(ctx context.Context, c store.Credential) error {
 	if c.ExpiresAt != nil {
 		r.ExpiresAt = *c.ExpiresAt
 	}
+	if c.Replaces != nil {
+		return p.rotate(ctx, c, r)
+	}
 	issued, err := p.manager.Issue(ctx, r)
 	if err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/passerelle-hub/passerelle/connectors"
-	"github.com/passerelle-hub/passerelle/internal/habilitation"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
@@ -39,34 +38,38 @@ const (
 // Work ends the credential at its manager, then proves it by an independent
 // read. Only a proven death closes it.
 func (w *revokeCredential) Work(ctx context.Context, job *river.Job[RevokeCredentialArgs]) error {
-	return w.withCredential(ctx, job.Args.CredentialID, func(ctx context.Context, c store.Credential, m Manager) error {
-		if !habilitation.CredentialState(c.State).Revoking() {
-			return nil
-		}
-		handle, err := c.ManagerHandle()
-		if err != nil {
+	return w.withCredential(ctx, job.Args.CredentialID, w.end)
+}
+
+// end is the sequence of every end: a revocation, that of an overlap, an expiry.
+func (w *Workers) end(ctx context.Context, c store.Credential, m Manager) error {
+	c, err := w.Store.Credential(ctx, c.ID) // as it is under the lease
+	if err != nil || !registry.Ending(c, w.Now()) {
+		return err
+	}
+	handle, err := c.ManagerHandle()
+	if err != nil {
+		return err
+	}
+	revoked, err := w.stepDone(ctx, c.ID, StepRevoke)
+	if err != nil {
+		return err
+	}
+	if !revoked {
+		if err := w.step(ctx, c.ID, StepRevoke, func() error { return m.Revoke(ctx, handle) }, &registry.RevokedAtManager{CredentialID: c.ID}); err != nil {
 			return err
 		}
-		revoked, err := w.stepDone(ctx, c.ID, StepRevoke)
-		if err != nil {
-			return err
-		}
-		if !revoked {
-			if err := w.step(ctx, c.ID, StepRevoke, func() error { return m.Revoke(ctx, handle) }, &registry.RevokedAtManager{CredentialID: c.ID}); err != nil {
-				return err
+	}
+	return w.step(ctx, c.ID, StepVerifyRevoked, func() error {
+		live, err := m.VerifyRevoked(ctx, handle)
+		if err == nil && live != connectors.Dead {
+			err = &connectors.Error{
+				Class: connectors.Pending, Partner: c.Manager, Op: StepVerifyRevoked, After: readAgainAfter(w.Now().Sub(c.UpdatedAt)),
+				Detail: "the manager still shows the key as " + string(live),
 			}
 		}
-		return w.step(ctx, c.ID, StepVerifyRevoked, func() error {
-			live, err := m.VerifyRevoked(ctx, handle)
-			if err == nil && live != connectors.Dead {
-				err = &connectors.Error{
-					Class: connectors.Pending, Partner: c.Manager, Op: StepVerifyRevoked, After: readAgainAfter(w.Now().Sub(c.UpdatedAt)),
-					Detail: "the manager still shows the key as " + string(live),
-				}
-			}
-			return err
-		}, &registry.RevocationVerified{CredentialID: c.ID})
-	})
+		return err
+	}, &registry.RevocationVerified{CredentialID: c.ID})
 }
 
 func (w *Workers) stepDone(ctx context.Context, id uuid.UUID, name string) (bool, error) {

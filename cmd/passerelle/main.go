@@ -28,6 +28,7 @@ func commands() []command {
 		{"migrate", "bring the database's schema up to date", migrate},
 		{"config", "print the effective settings, secrets hidden", printConfig},
 		{"jobs", "say what waits and why; `jobs take-up ID`, `jobs retry ID`, `jobs pause|resume PARTNER`", waitingJobs},
+		{"keys", "`keys rotate-credential ID --grace 24h` replaces a holder's key", keys},
 		{"clients", "add, end or list the applications that may call the hub", clients},
 		{"roles", "list who may do what, `roles grant|revoke EMAIL ROLE...`", roles},
 		{"webhooks", "add or list the endpoints that are told", webhooks},

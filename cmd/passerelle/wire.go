@@ -21,6 +21,7 @@ import (
 
 	"github.com/passerelle-hub/passerelle/config"
 	"github.com/passerelle-hub/passerelle/config/definitions"
+	"github.com/passerelle-hub/passerelle/connectors"
 	"github.com/passerelle-hub/passerelle/connectors/jwtissuer"
 	"github.com/passerelle-hub/passerelle/connectors/mail"
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
@@ -145,10 +146,18 @@ func (h *hub) openRegistry() error {
 	}
 	h.registry = registry.New(h.store, h.outbox, h.catalogue, policiesOf(h.config), registry.Settings{
 		PublicURL: h.config.Hub.PublicURL, TokenEnv: string(h.tokenEnv()), LinkLifetime: h.config.Handover.LinkLifetime,
-		OpsAddress: opsAddress(h.config.Hub.Contact),
+		OpsAddress: opsAddress(h.config.Hub.Contact), Capabilities: h.capabilities,
 	}, h.now)
 	_, err = h.openKeys(jwtissuer.Default().Schedule())
 	return err
+}
+
+func (h *hub) capabilities(manager string) (connectors.Capabilities, bool) {
+	m, ok := h.managers[manager]
+	if !ok {
+		return connectors.Capabilities{}, false
+	}
+	return m.Capabilities(), true
 }
 
 // policies is what the settings say of each definition in this environment.

@@ -16,7 +16,7 @@ import (
 // lockCredential locks a credential's request, then the credential: the one
 // order in which both are ever locked.
 func (u *unit) lockCredential(ctx context.Context, id uuid.UUID) (store.Credential, habilitation.Request, error) {
-	peek, err := u.store.Credential(ctx, id)
+	peek, err := u.tx.Credential(ctx, id)
 	if err != nil {
 		return store.Credential{}, habilitation.Request{}, err
 	}
@@ -149,7 +149,7 @@ func (cmd *StartStep) apply(ctx context.Context, u *unit) error {
 		return err
 	}
 	state := habilitation.CredentialState(c.State)
-	if allowed := state.Revoking() && cmd.Revoking || (state.Provisioning() || state.Usable()) && !cmd.Revoking; !allowed {
+	if allowed := cmd.Revoking && Ending(c, u.at) || (state.Provisioning() || state.Usable()) && !cmd.Revoking; !allowed {
 		return &StateError{"credential " + c.Ref, c.State}
 	}
 	if c.State == string(habilitation.CredentialPrepared) {
@@ -225,7 +225,7 @@ func (cmd *RetryProvisioning) apply(ctx context.Context, u *unit) error {
 		return err
 	}
 	state := habilitation.CredentialState(c.State)
-	if state.Revoking() {
+	if Ending(c, u.at) {
 		u.then(RevocationRequested{c.ID, c.Manager})
 		return u.write(ctx, req.ID, "revocation.retried", "credential", c.ID.String(), "", nil)
 	}
@@ -347,6 +347,10 @@ func (cmd *CredentialIssued) apply(ctx context.Context, u *unit) error {
 	if err != nil {
 		return err
 	}
+	return cmd.keep(ctx, u, c)
+}
+
+func (cmd *CredentialIssued) keep(ctx context.Context, u *unit, c store.Credential) error {
 	// A revocation may have come while the manager was called: the handle is kept
 	// all the same, it is what the revocation needs.
 	if err := c.SetHandle(cmd.Handle); err != nil {
@@ -382,7 +386,11 @@ func (cmd *CredentialVerified) apply(ctx context.Context, u *unit) error {
 	if err := u.write(ctx, req.ID, "token.issued", "credential", c.ID.String(), "", map[string]any{"manager": c.Manager}); err != nil {
 		return err
 	}
-	if err := u.publish(ctx, req, c, "token.issued", nil); err != nil {
+	if c.Replaces != nil {
+		if err := u.rotated(ctx, req, c); err != nil {
+			return err
+		}
+	} else if err := u.publish(ctx, req, c, "token.issued", nil); err != nil {
 		return err
 	}
 	return u.handOver(ctx, req, c)
@@ -416,6 +424,9 @@ func (u *unit) revoke(ctx context.Context, req habilitation.Request, c store.Cre
 	if err := u.tx.CancelLinks(ctx, c.ID, u.at); err != nil {
 		return err
 	}
+	if err := u.dropRotation(ctx, req, c); err != nil {
+		return err
+	}
 	return u.write(ctx, req.ID, "token.revoking", "credential", c.ID.String(), reason, map[string]any{"manager": c.Manager})
 }
 
@@ -427,7 +438,7 @@ func (cmd *RevokedAtManager) apply(ctx context.Context, u *unit) error {
 	if err != nil {
 		return err
 	}
-	if !habilitation.CredentialState(c.State).Revoking() {
+	if !Ending(c, u.at) {
 		return &StateError{"credential " + c.Ref, c.State}
 	}
 	return u.finish(ctx, c, "revoke")
@@ -435,12 +446,17 @@ func (cmd *RevokedAtManager) apply(ctx context.Context, u *unit) error {
 
 // RevocationVerified: the manager no longer lets the key pass. The provider and
 // the contacts are told, with the delay that was measured.
+//
+// The old key of a rotation and one that expired are proven dead by it too.
 type RevocationVerified struct{ CredentialID uuid.UUID }
 
 func (cmd *RevocationVerified) apply(ctx context.Context, u *unit) error {
 	c, req, err := u.lockCredential(ctx, cmd.CredentialID)
 	if err != nil {
 		return err
+	}
+	if c.State != string(habilitation.CredentialRevokedAtHub) {
+		return u.endProven(ctx, req, c)
 	}
 	if err := move(&c, habilitation.CredentialVerified); err != nil {
 		return err

@@ -85,14 +85,15 @@ func (r *Registry) credentialOf(ctx context.Context, tokens TokenReader, value s
 	return r.store.Credential(ctx, id)
 }
 
-// passes: live, or the old one of a rotation until its overlap ends.
+// passes: live, or the old one of a rotation: until its manager has made the new
+// one, then until the overlap ends.
 func passes(c store.Credential, now time.Time) bool {
 	if c.ExpiresAt != nil && !c.ExpiresAt.After(now) {
 		return false
 	}
 	state := habilitation.CredentialState(c.State)
 	if state == habilitation.CredentialRotating {
-		return c.OldUntil != nil && c.OldUntil.After(now)
+		return c.OldUntil == nil || c.OldUntil.After(now)
 	}
 	return state.Usable()
 }

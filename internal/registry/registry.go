@@ -43,6 +43,14 @@ type RevocationRequested struct {
 	Manager      string
 }
 
+// EndDue: a credential is over at the hub at At, and its manager must follow: the
+// old one of a rotation, or one that expired.
+type EndDue struct {
+	CredentialID uuid.UUID
+	Manager      string
+	At           time.Time
+}
+
 // ArchiveEnds: the notice of an archived request's credential is over at At.
 type ArchiveEnds struct {
 	CredentialID uuid.UUID
@@ -66,6 +74,7 @@ func (InboundStored) followup()         {}
 func (SourceDoubted) followup()         {}
 func (ProvisioningRequested) followup() {}
 func (RevocationRequested) followup()   {}
+func (EndDue) followup()                {}
 func (ArchiveEnds) followup()           {}
 func (EventPublished) followup()        {}
 func (MailQueued) followup()            {}
@@ -105,6 +114,9 @@ type Settings struct {
 	TokenEnv     string        // "live" or "test" (tokens.md, 7.2)
 	LinkLifetime time.Duration // of a one-time link
 	OpsAddress   string        // of the people who run the hub; "": none
+
+	// Capabilities of a connector instance, false for one that this hub lacks.
+	Capabilities func(manager string) (connectors.Capabilities, bool)
 
 	// ProviderNotices are the addresses that a data provider wants told of each
 	// approval, by its slug; FranceConnectSupport those of FranceConnect's people

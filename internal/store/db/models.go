@@ -192,6 +192,13 @@ type Event struct {
 	Correlation    string
 }
 
+type ExpiryNotice struct {
+	CredentialID uuid.UUID
+	Days         int32
+	ExpiresAt    time.Time
+	SentAt       time.Time
+}
+
 type Habilitation struct {
 	ID           int64
 	RequestID    int64
@@ -409,6 +416,17 @@ type RoleChange struct {
 	Actor    string
 	Granted  []string
 	Revoked  []string
+}
+
+type Rotation struct {
+	CredentialID uuid.UUID
+	OldID        uuid.UUID
+	GraceMs      int64
+	Reason       string
+	AskedAt      time.Time
+	AskedBy      string
+	Overlap      string
+	RotatedAt    *time.Time
 }
 
 type SigningKey struct {
