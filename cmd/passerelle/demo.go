@@ -81,6 +81,7 @@ type world struct {
 	gravitee             *graviteetest.Server
 	gateway              *jwtissuertest.Gateway // of the API whose keys the hub issues itself
 	datapass             *datapasstest.Server
+	datapassURL          string
 	mailbox              *mailtest.Server
 	receiver             *webhooktest.Server
 	mailURL, receiverURL string
@@ -174,7 +175,7 @@ func (w *world) openPartners(database, timing string) error {
 		return err
 	}
 	w.datapass = datapasstest.New(datapasstest.Options{Environment: datapasstest.Sandbox})
-	if _, err := w.datapass.Start("127.0.0.1:0"); err != nil {
+	if w.datapassURL, err = w.datapass.Start("127.0.0.1:0"); err != nil {
 		return err
 	}
 	w.settings = filepath.Join(w.dir, "passerelle.yml")
@@ -244,7 +245,10 @@ sealing:
   keys: [{id: demo, key: {{.SealingKey}}}]
 datapass:
   sources:
-    - {name: {{.Source}}, environment: sandbox, secrets: ["{{.Secret}}"]}
+    - name: {{.Source}}
+      environment: sandbox
+      secrets: ["{{.Secret}}"]
+      api: {url: "{{.DataPassURL}}", client_id: "{{.DataPassClient}}", client_secret: "{{.DataPassSecret}}"}
 connectors:
   - name: {{.Manager}}
     type: gravitee
@@ -284,10 +288,12 @@ func (w *world) writeSettings(database, timing, public, ops, smtp string) error 
 	if err != nil {
 		return err
 	}
+	reader := w.datapass.AddApplication(datapasstest.Application{Definitions: []string{"api_particulier", "api_entreprise"}})
 	var out bytes.Buffer
 	err = demoSettings.Execute(&out, map[string]any{
 		"PublicURL": w.publicURL, "Public": public, "Ops": ops, "OpsUser": demoOps, "OpsPassword": demoOpsPass,
 		"Database": database, "Timing": timing, "SealingKey": newSealingKey().Reveal(), "Source": demoSource, "Secret": w.secret,
+		"DataPassURL": w.datapassURL, "DataPassClient": reader.ClientID, "DataPassSecret": reader.ClientSecret,
 		"Manager": demoManager, "Issuer": demoIssuer, "GatewayURL": w.gravitee.GatewayURL() + graviteetest.DemoPath, "GraviteeURL": w.gravitee.ManagementURL(), "GraviteeToken": w.gravitee.Token(),
 		"GraviteeAPI": graviteetest.DemoAPI, "GraviteePlan": graviteetest.DemoPlan, "Scopes": scopes,
 		"SMTPHost": host, "SMTPPort": port, "BounceSecret": demoBounceSecret,
