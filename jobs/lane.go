@@ -443,12 +443,15 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// lingered: an idle lane has waited long enough, or there is no room to wait.
+// lingered: an idle lane has waited long enough, as long as there is room.
 func (l *lane) lingered() bool {
 	if l.lingerEnd.IsZero() {
 		l.lingerEnd = time.Now().Add(lingerFor)
+		if l.Webhooks.Waker.lanes() > l.Webhooks.lanes/2 {
+			l.lingerEnd = time.Now().Add(queuedFor)
+		}
 	}
-	return time.Now().After(l.lingerEnd) || l.Webhooks.Waker.lanes() > l.Webhooks.lanes/2
+	return time.Now().After(l.lingerEnd)
 }
 
 // nextLook gives the wait until an idle lane looks for itself.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -18,6 +19,10 @@ const asHub = "PASSERELLE_TEST_AS_PROGRAM"
 func TestMain(m *testing.M) {
 	if os.Getenv(asHub) != "" {
 		os.Exit(program(environment{stdout: os.Stdout, stderr: os.Stderr}))
+	}
+	if addresses := os.Getenv(asReceiver); addresses != "" {
+		fmt.Fprintln(os.Stderr, receiverProcess(addresses))
+		os.Exit(1)
 	}
 	flag.Parse()
 	// The tests that kill the hub mostly wait for River to find out: side by side

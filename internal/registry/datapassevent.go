@@ -120,7 +120,7 @@ func (u *unit) notifyWebhooks(ctx context.Context, r habilitation.Request, n hab
 	if n.Habilitation != 0 {
 		data["habilitation_id"] = n.Habilitation
 	}
-	return u.tell(ctx, happening{
+	return u.tell(ctx, Happening{
 		Type: string(n.Event), Definition: n.Definition, Editor: editorOf(r), Request: r.ID, Habilitation: n.Habilitation, Data: data, Shown: body,
 	})
 }

@@ -8,12 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/passerelle-hub/passerelle/connectors"
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
-// happening is something that subscribers are told of.
-type happening struct {
+// Happening is something that subscribers are told of.
+type Happening struct {
 	Type         string
 	Definition   string
 	Editor       string
@@ -25,25 +28,48 @@ type happening struct {
 	Shown        []byte         // DataPass's form, when it is more than Data; it may hold personal data
 }
 
-// tell stores an event in both forms, frozen as they are now, with a delivery
-// for each endpoint that asked for it. The request, where there is one, is locked.
-func (u *unit) tell(ctx context.Context, h happening) error {
+// Tell tells subscribers of something that changes no state here, in one
+// statement, and gives the event's id.
+func (r *Registry) Tell(ctx context.Context, h Happening) (uuid.UUID, error) {
+	u := &unit{Registry: r, at: r.now().UTC(), correlation: connectors.Correlation(ctx)}
 	e, err := u.ownEvent(h)
 	if err != nil {
-		return err
+		return uuid.Nil, err
+	}
+	endpoints, err := r.store.PublishEvent(ctx, e)
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("publish %s: %w", h.Type, err)
+	}
+	if len(endpoints) > 0 {
+		r.outbox.Committed([]Followup{EventPublished{e.ID, endpoints}})
+	}
+	return e.ID, nil
+}
+
+// tell stores an event in both forms, frozen as they are now, with a delivery
+// for each endpoint that asked for it. The request, where there is one, is locked.
+func (u *unit) tell(ctx context.Context, h Happening) error {
+	_, err := u.publishEvent(ctx, h)
+	return err
+}
+
+func (u *unit) publishEvent(ctx context.Context, h Happening) (uuid.UUID, error) {
+	e, err := u.ownEvent(h)
+	if err != nil {
+		return uuid.Nil, err
 	}
 	endpoints, err := u.tx.PublishEvent(ctx, e)
 	if err != nil {
-		return fmt.Errorf("publish %s: %w", h.Type, err)
+		return uuid.Nil, fmt.Errorf("publish %s: %w", h.Type, err)
 	}
 	if len(endpoints) > 0 {
-		u.then(EventPublished{endpoints})
+		u.then(EventPublished{e.ID, endpoints})
 	}
-	return nil
+	return e.ID, nil
 }
 
 // ownEvent gives the event with both of its bodies.
-func (u *unit) ownEvent(h happening) (store.Event, error) {
+func (u *unit) ownEvent(h Happening) (store.Event, error) {
 	body, err := json.Marshal(standardBody{Type: h.Type, Timestamp: u.at, Data: h.Data})
 	if err != nil {
 		return store.Event{}, err
@@ -99,7 +125,7 @@ func (u *unit) publish(ctx context.Context, req habilitation.Request, c store.Cr
 		data["datapass_id"] = req.ExternalID
 	}
 	maps.Copy(data, more)
-	return u.tell(ctx, happening{
+	return u.tell(ctx, Happening{
 		Type: kind, Definition: c.Definition, Editor: editorOf(req), Request: req.ID, Habilitation: valueOf(c.HabilitationID),
 		Data: data, ModelID: shownRequestID(req),
 	})

@@ -59,7 +59,10 @@ type ArchiveEnds struct {
 }
 
 // EventPublished: something is due at these endpoints.
-type EventPublished struct{ Endpoints []int64 }
+type EventPublished struct {
+	EventID   uuid.UUID
+	Endpoints []int64
+}
 
 // MailQueued: this mail is due.
 type MailQueued struct{ MailID uuid.UUID }

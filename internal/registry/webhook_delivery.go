@@ -57,7 +57,7 @@ func (cmd *GiveUp) apply(ctx context.Context, u *unit) error {
 	if s.Due.RequestID != 0 {
 		data["request_id"] = s.Due.RequestID
 	}
-	e, err := u.ownEvent(happening{
+	e, err := u.ownEvent(Happening{
 		Type: EventGap, Request: s.Due.RequestID, Subject: fmt.Sprintf("endpoint/%d/gaps", s.Due.EndpointID), Data: data,
 	})
 	if err != nil {
@@ -69,7 +69,7 @@ func (cmd *GiveUp) apply(ctx context.Context, u *unit) error {
 	if err := u.tx.PublishToEndpoint(ctx, e, s.Due); err != nil {
 		return err
 	}
-	u.then(EventPublished{[]int64{s.Due.EndpointID}})
+	u.then(EventPublished{e.ID, []int64{s.Due.EndpointID}})
 	return nil
 }
 
@@ -116,7 +116,7 @@ func (cmd *DisableEndpoint) apply(ctx context.Context, u *unit) error {
 	if e.Definition != "" {
 		data["definition_id"] = e.Definition
 	}
-	err = u.tell(ctx, happening{
+	err = u.tell(ctx, Happening{
 		Type: EventEndpointDisabled, Definition: e.Definition, Editor: e.Editor, Subject: fmt.Sprintf("endpoint/%d", cmd.ID), Data: data,
 	})
 	if err != nil {

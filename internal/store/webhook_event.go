@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/passerelle-hub/passerelle/internal/store/db"
 )
@@ -62,14 +64,38 @@ func eventAD(id uuid.UUID) []byte { return []byte("event/" + id.String()) }
 // PublishEvent stores an event with one delivery per endpoint that asked for it
 // and gives those endpoints.
 func (t *Tx) PublishEvent(ctx context.Context, e Event) ([]int64, error) {
-	sealed, err := t.ring.Seal(e.DataPass, eventAD(e.ID))
+	return publish(ctx, t.q, t.ring, e)
+}
+
+// tellTries bounds how often an event looks for its number among others that are
+// told of the same subject at the same time.
+const tellTries = 20
+
+// PublishEvent is Tx.PublishEvent as a transaction of its own. It needs no lock:
+// of two events of a subject at once, one takes the next number.
+func (s *Store) PublishEvent(ctx context.Context, e Event) ([]int64, error) {
+	for try := 1; ; try++ {
+		endpoints, err := publish(ctx, s.q, s.ring, e)
+		if !isUniqueViolation(err, "event_subject") || try == tellTries {
+			return endpoints, err
+		}
+	}
+}
+
+func publish(ctx context.Context, q *db.Queries, ring Sealer, e Event) ([]int64, error) {
+	sealed, err := ring.Seal(e.DataPass, eventAD(e.ID))
 	if err != nil {
 		return nil, err
 	}
-	return t.q.PublishEvent(ctx, db.PublishEventParams{
+	return q.PublishEvent(ctx, db.PublishEventParams{
 		ID: e.ID, Type: e.Type, Definition: e.Definition, Editor: e.Editor, RequestID: ptr(e.RequestID), HabilitationID: ptr(e.HabilitationID),
 		Subject: e.Subject, Body: e.Body, DatapassSealed: sealed, OccurredAt: e.OccurredAt, Correlation: e.Correlation,
 	})
+}
+
+func isUniqueViolation(err error, constraint string) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "23505" && pgErr.ConstraintName == constraint
 }
 
 // PublishToEndpoint stores an event for one endpoint alone, in the place of a
