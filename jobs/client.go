@@ -54,6 +54,7 @@ type Settings struct {
 	Discarded     time.Duration
 	WorkersFor    func(queue string) int // per process
 	SoftStop      time.Duration          // how long Stop lets jobs finish
+	Reindexed     []string               // the queue's indexes that River rebuilds each night; nil: its own choice. Only their owner may
 }
 
 // NewClient gives a River client that works every queue; Start it, then Stop it.
@@ -66,6 +67,7 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 	river.AddWorker(workers, &revokeArchived{Workers: w})
 	river.AddWorker(workers, &deliverLane{Workers: w})
 	river.AddWorker(workers, &sendMail{Workers: w})
+	river.AddWorker(workers, &sealHistory{Workers: w})
 	river.AddWorker(workers, &sweep{Workers: w})
 	river.AddWorker(workers, &catchUp{Workers: w})
 	river.AddWorker(workers, &readRequest{Workers: w})
@@ -91,8 +93,8 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 		JobTimeout: s.Timeout, RescueStuckJobsAfter: s.RescueAfter, FetchCooldown: s.FetchCooldown,
 		MaxAttempts: maxAttempts, RetryPolicy: retryPolicy{}, SoftStopTimeout: s.SoftStop,
 		CompletedJobRetentionPeriod: s.Completed, CancelledJobRetentionPeriod: s.Cancelled, DiscardedJobRetentionPeriod: s.Discarded,
-		PeriodicJobs: w.periodic(),
-		Middleware:   []rivertype.Middleware{&jobLog{log: w.Log}},
+		PeriodicJobs: w.periodic(), ReindexerIndexNames: s.Reindexed,
+		Middleware: []rivertype.Middleware{&jobLog{log: w.Log}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the workers: %w", err)
@@ -106,7 +108,7 @@ func (w *Workers) periodic() []*river.PeriodicJob {
 		return river.NewPeriodicJob(river.PeriodicInterval(period), func() (river.JobArgs, *river.InsertOpts) { return args, nil },
 			&river.PeriodicJobOpts{RunOnStart: true})
 	}
-	list := []*river.PeriodicJob{every(sweepEvery, SweepArgs{})}
+	list := []*river.PeriodicJob{every(sweepEvery, SweepArgs{}), every(sealEvery, SealHistoryArgs{})}
 	for name, source := range w.Sources {
 		if source.API != nil && source.CatchUpEvery > 0 {
 			list = append(list, every(source.CatchUpEvery, CatchUpArgs{Source: name}))

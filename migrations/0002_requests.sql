@@ -60,3 +60,29 @@ create table idempotent_answer (
     primary key (caller, key)
 );
 create index idempotent_answer_created on idempotent_answer (created_at);
+
+-- The transaction that wrote a line: what is below the oldest running one is complete, and can be sealed.
+alter table history add column xact bigint not null default (pg_current_xact_id()::text::bigint);
+create index history_xact on history using brin (xact) with (autosummarize = on);
+
+-- The global chain: each seal covers the newest line of every request that was written to since the one before, and the
+-- seal before itself. mac is keyed: who can write to the database alone cannot make one. Append-only, like history.
+create table audit_seal (
+    n         bigint primary key,
+    at        timestamptz not null,
+    upto      bigint not null,           -- lines of transactions below are covered
+    lines     bigint not null,
+    heads     bigint not null,
+    root      bytea not null,            -- over audit_head of the same n
+    prev_hash bytea not null,
+    hash      bytea not null,
+    mac       bytea not null
+);
+create table audit_head (
+    n          bigint not null references audit_seal,
+    request_id bigint not null,
+    seq        integer not null,
+    hash       bytea not null,
+    primary key (n, request_id)
+);
+create index audit_head_request on audit_head (request_id, seq);

@@ -26,6 +26,7 @@ func commands() []command {
 		{"serve", "run the hub (--only=http or --only=jobs for one half)", serve},
 		{"demo", "play the whole story with simulated partners (--once --report FILE to check it)", demo},
 		{"migrate", "bring the database's schema up to date", migrate},
+		{"audit", "`audit verify` checks that no history was changed", audit},
 		{"config", "print the effective settings, secrets hidden", printConfig},
 		{"jobs", "say what waits and why; `jobs take-up ID`, `jobs retry ID`, `jobs pause|resume PARTNER`", waitingJobs},
 		{"keys", "`keys rotate-credential ID --grace 24h` replaces a holder's key", keys},

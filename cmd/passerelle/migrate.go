@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/config"
+	"github.com/passerelle-hub/passerelle/connectors"
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
@@ -23,11 +24,47 @@ func migrate(ctx context.Context, env environment, args []string) error {
 	if c.Database.Private() {
 		return errors.New("no database.url is set: the private Postgres is migrated by `passerelle serve`")
 	}
-	if err := store.Migrate(ctx, ownerURL(c).Reveal()); err != nil {
+	if err := migrateSchema(ctx, c); err != nil {
 		return err
 	}
 	fmt.Fprintln(env.stdout, "the schema is up to date")
 	return nil
+}
+
+// migrateSchema brings the schema up to date as its owner, then gives the role
+// that the hub works with its rights: it cannot change what is append-only.
+func migrateSchema(ctx context.Context, c *config.Config) error {
+	owner, err := store.LoginOf(ownerURL(c).Reveal())
+	if err != nil {
+		return err
+	}
+	app, err := store.LoginOf(c.Database.URL.Reveal())
+	if err != nil {
+		return err
+	}
+	if owner.Name == app.Name { // one role for all: `passerelle audit verify` says so
+		return store.Migrate(ctx, ownerURL(c).Reveal())
+	}
+	if err := store.EnsureRoles(ctx, ownerURL(c).Reveal(), owner, app); err != nil {
+		return err
+	}
+	if err := store.Migrate(ctx, ownerURL(c).Reveal()); err != nil {
+		return err
+	}
+	return store.GrantApp(ctx, ownerURL(c).Reveal(), app.Name)
+}
+
+// privateRoles makes the two roles of a private Postgres and gives their URLs.
+func privateRoles(ctx context.Context, adminURL string) (owner, app connectors.Secret, err error) {
+	if err := store.EnsureRoles(ctx, adminURL, store.Login{Name: store.OwnerRole}, store.Login{Name: store.AppRole}); err != nil {
+		return owner, app, err
+	}
+	ownerURL, err := store.WithUser(adminURL, store.OwnerRole)
+	if err != nil {
+		return owner, app, err
+	}
+	appURL, err := store.WithUser(adminURL, store.AppRole)
+	return connectors.NewSecret(ownerURL), connectors.NewSecret(appURL), err
 }
 
 // withHub builds the hub for a command that changes or reads its state beside a

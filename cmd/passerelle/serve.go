@@ -92,7 +92,10 @@ func startPrivate(ctx context.Context, c *config.Config, log zerolog.Logger) (*l
 	if err != nil {
 		return nil, fmt.Errorf("no database.url is set and the private Postgres does not start: %w", err)
 	}
-	c.Database.URL = connectors.NewSecret(server.URL("postgres"))
+	if c.Database.OwnerURL, c.Database.URL, err = privateRoles(ctx, server.URL("postgres")); err != nil {
+		stopPrivate(server, log)
+		return nil, err
+	}
 	log.Warn().Str("data_dir", dir).Msg("no database.url is set: running a private Postgres (fsync on), for one machine; back it up with pg_dump, or copy its folder while the hub is stopped")
 	if len(c.Sealing.Keys) == 0 {
 		key, err := keptKey(filepath.Join(dir, "sealing.key"))
@@ -152,7 +155,7 @@ func prepareSchema(ctx context.Context, c *config.Config) error {
 	if c.Database.Migrate != config.MigrateAuto {
 		return nil // build's readiness says what is missing
 	}
-	return store.Migrate(ctx, ownerURL(c).Reveal())
+	return migrateSchema(ctx, c)
 }
 
 func ownerURL(c *config.Config) connectors.Secret {

@@ -296,10 +296,18 @@ func (h *hub) ready(ctx context.Context) error {
 
 func (h *hub) startRiver(ctx context.Context) error {
 	j := h.config.Jobs
+	var reindexed []string
+	apart, err := h.store.AppendOnly(ctx)
+	if err != nil {
+		return err
+	}
+	if apart { // the queue's tables are the owner's
+		reindexed = []string{}
+	}
 	client, err := jobs.NewClient(h.pool, h.workers, jobs.Settings{
 		Timeout: j.Timeout, RescueAfter: j.RescueAfter, FetchCooldown: j.FetchCooldown,
 		Completed: j.Retention.Completed, Cancelled: j.Retention.Cancelled, Discarded: j.Retention.Discarded,
-		WorkersFor: j.WorkersFor, SoftStop: h.config.HTTP.ShutdownTimeout,
+		WorkersFor: j.WorkersFor, SoftStop: h.config.HTTP.ShutdownTimeout, Reindexed: reindexed,
 	}, quietRiver(h.log))
 	if err != nil {
 		return err

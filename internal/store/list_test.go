@@ -17,7 +17,7 @@ import (
 	"github.com/passerelle-hub/passerelle/internal/store/seal"
 )
 
-func openStore(t *testing.T) *store.Store {
+func testRing(t *testing.T) *seal.Keyring {
 	t.Helper()
 	key, err := seal.ParseKey("test", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 	if err != nil {
@@ -27,7 +27,12 @@ func openStore(t *testing.T) *store.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return store.New(pgtest.New(t, store.Migrate), ring)
+	return ring
+}
+
+func openStore(t *testing.T) *store.Store {
+	t.Helper()
+	return store.New(pgtest.New(t, store.Migrate), testRing(t))
 }
 
 var states = []habilitation.State{

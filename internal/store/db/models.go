@@ -66,6 +66,25 @@ type AttemptRest struct {
 	Remote     string
 }
 
+type AuditHead struct {
+	N         int64
+	RequestID int64
+	Seq       int32
+	Hash      []byte
+}
+
+type AuditSeal struct {
+	N        int64
+	At       time.Time
+	Upto     int64
+	Lines    int64
+	Heads    int64
+	Root     []byte
+	PrevHash []byte
+	Hash     []byte
+	Mac      []byte
+}
+
 type ConnectorRecord struct {
 	Connector string
 	Key       string
@@ -244,6 +263,7 @@ type History struct {
 	Correlation string
 	PrevHash    []byte
 	Hash        []byte
+	Xact        int64
 }
 
 type IdempotentAnswer struct {

@@ -125,7 +125,7 @@ func (q *Queries) HabilitationsOf(ctx context.Context, requestID int64) ([]Habil
 }
 
 const historyOf = `-- name: HistoryOf :many
-select id, request_id, seq, at, actor, event, entity_type, entity_id, reason, detail, correlation, prev_hash, hash from history where request_id = $1 order by seq
+select id, request_id, seq, at, actor, event, entity_type, entity_id, reason, detail, correlation, prev_hash, hash, xact from history where request_id = $1 order by seq
 `
 
 func (q *Queries) HistoryOf(ctx context.Context, requestID int64) ([]History, error) {
@@ -151,6 +151,7 @@ func (q *Queries) HistoryOf(ctx context.Context, requestID int64) ([]History, er
 			&i.Correlation,
 			&i.PrevHash,
 			&i.Hash,
+			&i.Xact,
 		); err != nil {
 			return nil, err
 		}
