@@ -47,7 +47,6 @@ type authorizeRequest struct {
 type interaction struct {
 	id      string
 	asked   authorizeRequest
-	browser string // of the session that began it
 	expires time.Time
 }
 

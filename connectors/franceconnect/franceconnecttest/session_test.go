@@ -34,7 +34,7 @@ func TestFS7KeysRotateOnCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	fresh := str(b.other().tokens("fontanel")["id_token"])
-	if err := verify(fresh); err != jose.ErrUnknownKey {
+	if err := verify(fresh); !errors.Is(err, jose.ErrUnknownKey) {
 		t.Errorf("the key set is stale: %v", err)
 	}
 	if err := verify(old); err != nil {
@@ -50,7 +50,7 @@ func TestFS7KeysRotateOnCommand(t *testing.T) {
 	if _, err := b.RotateKey(false, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := verify(fresh); err != jose.ErrUnknownKey {
+	if err := verify(fresh); !errors.Is(err, jose.ErrUnknownKey) {
 		t.Errorf("the old keys were dropped: %v", err)
 	}
 }
@@ -121,7 +121,7 @@ func TestFS9BadAnswersAreGivenOnDemandAndRefused(t *testing.T) {
 		if err := b.Misbehave(bad); err != nil {
 			t.Fatal(err)
 		}
-		if err := see(bad); err != want {
+		if err := see(bad); !errors.Is(err, want) {
 			t.Errorf("%+v: %v, want %v", bad, err, want)
 		}
 		if err := see(bad); err != nil {
