@@ -52,7 +52,9 @@ func (rt Routes) Handler() http.Handler {
 	r.Post("/token/introspect", problem.Handle(token.Translate, rt.Token.Introspect))
 
 	api := *rt.V1
-	api.LimitByAddress = rt.limitByAddress
+	api.LimitByAddress = func(tooMany http.HandlerFunc) func(http.Handler) http.Handler {
+		return limitByAddress(api.PerClient, tooMany)
+	}
 	r.Mount("/api/v1", api.Router())
 	r.Mount("/api/oauth", api.OAuth())
 	r.Get("/api/frontal", v1.Frontal)
@@ -63,7 +65,7 @@ func (rt Routes) Handler() http.Handler {
 
 	r.Handle("/assets/*", page.Assets())
 	r.Group(func(r chi.Router) {
-		r.Use(http.NewCrossOriginProtection().Handler, rt.limitByAddress(tooMany))
+		r.Use(http.NewCrossOriginProtection().Handler, limitByAddress(rt.PerAddress, tooMany))
 		r.Get("/remise/{link}", rt.Handover.Show)
 		r.Post("/remise/{link}", rt.Handover.Reveal)
 		r.Post("/remise/{link}/renouveler", rt.Handover.Renew)
@@ -73,9 +75,9 @@ func (rt Routes) Handler() http.Handler {
 	return r
 }
 
-func (rt Routes) limitByAddress(tooMany http.HandlerFunc) func(http.Handler) http.Handler {
+func limitByAddress(perMinute int, tooMany http.HandlerFunc) func(http.Handler) http.Handler {
 	key := func(r *http.Request) (string, error) { return Address(r), nil }
-	return httprate.LimitBy(rt.PerAddress, time.Minute, key, httprate.WithLimitHandler(tooMany))
+	return httprate.LimitBy(perMinute, time.Minute, key, httprate.WithLimitHandler(tooMany))
 }
 
 func tooMany(w http.ResponseWriter, r *http.Request) {

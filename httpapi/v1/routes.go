@@ -35,7 +35,7 @@ type Handler struct {
 	PerClient int               // requests a minute of one application
 	MaxBody   int64             // bytes
 	Now       func() time.Time
-	// LimitByAddress bounds what comes without a token.
+	// LimitByAddress bounds how often an address asks for tokens.
 	LimitByAddress func(tooMany http.HandlerFunc) func(http.Handler) http.Handler
 }
 
