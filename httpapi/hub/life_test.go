@@ -358,7 +358,7 @@ func TestMailsAreSwitchedOffByTheirSettingAndByTheirFootLink(t *testing.T) {
 		}
 	}
 	s.ahead.Store(int64(31 * 24 * time.Hour))
-	resp, err := http.Get(link) //nolint:noctx // a page of the test's own server
+	resp, err := http.Get(link)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 		path, spent := call.path()+suffix, false
 		for _, role := range roles {
 			if spent { // the request was changed: the next role needs another
-				path, spent = call.path()+suffix, false
+				path = call.path() + suffix
 			}
 			body := call.body
 			if name == "POST /requests" && (role == "application" || role == "reader") {

@@ -46,13 +46,6 @@ func EventID(at time.Time) uuid.UUID {
 	return id
 }
 
-// firstEventID is the least id that an event of that time or later can have.
-func firstEventID(at time.Time) uuid.UUID {
-	var id uuid.UUID
-	putMillis(&id, at)
-	return id
-}
-
 func putMillis(id *uuid.UUID, at time.Time) {
 	var millis [8]byte
 	binary.BigEndian.PutUint64(millis[:], uint64(at.UnixMilli()))
