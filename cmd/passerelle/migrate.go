@@ -85,5 +85,8 @@ func withHub(ctx context.Context, env environment, path string, do func(h *hub) 
 	if err := store.CheckSchema(ctx, h.pool); err != nil {
 		return err
 	}
+	if err := h.definitions.adopt(ctx); err != nil {
+		return err
+	}
 	return do(h)
 }

@@ -171,6 +171,9 @@ func (h *hub) run(ctx context.Context, only part, env environment) error {
 	if err := store.CheckSchema(ctx, h.pool); err != nil {
 		return err
 	}
+	if err := h.definitions.sync(ctx); err != nil {
+		return err
+	}
 	running := newGroup()
 	// The inbox outlives the listeners: what they accepted is stored.
 	inboxCtx, stopInbox := context.WithCancel(context.WithoutCancel(ctx))
@@ -202,6 +205,7 @@ func (h *hub) run(ctx context.Context, only part, env environment) error {
 	}
 	keysCtx, stopKeys := context.WithCancel(context.WithoutCancel(ctx))
 	running.add(func() error { h.keepKeys(keysCtx); return nil })
+	running.add(func() error { h.definitions.keep(keysCtx); return nil })
 	h.log.Info().Str("public", h.config.HTTP.Listen).Str("ops", h.config.Ops.Listen).Str("only", string(only)).Msg("serving")
 
 	var cause error

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -40,22 +38,23 @@ import (
 
 // hub is the program as a value: built from its settings, run, closed.
 type hub struct {
-	config    *config.Config
-	log       zerolog.Logger
-	pool      *pgxpool.Pool
-	store     *store.Store
-	registry  *registry.Registry
-	outbox    *jobs.Outbox
-	keys      *jose.Keys // that sign access tokens
-	verifier  jose.Verifier
-	audiences []string // of the built-in issuer's tokens
-	managers  map[string]jobs.Manager
-	catalogue *definitions.Set
-	routes    httpapi.Routes
-	metrics   *prometheus.Registry
-	river     *river.Client[pgx.Tx] // nil with --only=http
-	workers   *jobs.Workers
-	now       func() time.Time
+	config      *config.Config
+	log         zerolog.Logger
+	pool        *pgxpool.Pool
+	store       *store.Store
+	registry    *registry.Registry
+	outbox      *jobs.Outbox
+	keys        *jose.Keys // that sign access tokens
+	verifier    jose.Verifier
+	audiences   []string // of the built-in issuer's tokens
+	managers    map[string]jobs.Manager
+	catalogue   *definitions.Live
+	definitions *catalogue
+	routes      httpapi.Routes
+	metrics     *prometheus.Registry
+	river       *river.Client[pgx.Tx] // nil with --only=http
+	workers     *jobs.Workers
+	now         func() time.Time
 }
 
 // build opens what the hub works with. Nothing runs yet.
@@ -117,21 +116,6 @@ func openPool(ctx context.Context, d config.Database) (*pgxpool.Pool, error) {
 	return store.OpenPool(ctx, d.URL.Reveal(), d.MaxConns, d.StatementTimeout)
 }
 
-func (h *hub) openCatalogue() error {
-	folder := definitions.Catalogue()
-	if h.config.Definitions.Dir != "" {
-		folder = os.DirFS(h.config.Definitions.Dir)
-	}
-	set, report := definitions.Load(folder, definitions.Options{
-		Production: h.config.Hub.Environment == config.Production, Contacts: h.config.Definitions.Contacts,
-	})
-	if err := report.Err(); err != nil {
-		return fmt.Errorf("definitions: %w", err)
-	}
-	h.catalogue = set
-	return nil
-}
-
 func (h *hub) tokenEnv() token.Env {
 	if h.config.Hub.Environment == config.Production {
 		return token.Live
@@ -148,6 +132,7 @@ func (h *hub) openRegistry() error {
 		PublicURL: h.config.Hub.PublicURL, TokenEnv: string(h.tokenEnv()), LinkLifetime: h.config.Handover.LinkLifetime,
 		OpsAddress: opsAddress(h.config.Hub.Contact), Capabilities: h.capabilities,
 	}, h.now)
+	h.definitions.registry = h.registry
 	_, err = h.openKeys(jwtissuer.Default().Schedule())
 	return err
 }

@@ -10,6 +10,22 @@ import (
 	"time"
 )
 
+const definitionSetHashInForce = `-- name: DefinitionSetHashInForce :one
+select hash, since from definition_set_in_force
+`
+
+type DefinitionSetHashInForceRow struct {
+	Hash  string
+	Since time.Time
+}
+
+func (q *Queries) DefinitionSetHashInForce(ctx context.Context) (DefinitionSetHashInForceRow, error) {
+	row := q.db.QueryRow(ctx, definitionSetHashInForce)
+	var i DefinitionSetHashInForceRow
+	err := row.Scan(&i.Hash, &i.Since)
+	return i, err
+}
+
 const definitionSetInForce = `-- name: DefinitionSetInForce :one
 select s.hash, s.bundle, f.since from definition_set_in_force f join definition_set s on s.hash = f.hash
 `
@@ -25,6 +41,17 @@ func (q *Queries) DefinitionSetInForce(ctx context.Context) (DefinitionSetInForc
 	var i DefinitionSetInForceRow
 	err := row.Scan(&i.Hash, &i.Bundle, &i.Since)
 	return i, err
+}
+
+const definitionSetKnown = `-- name: DefinitionSetKnown :one
+select exists (select from definition_set where hash = $1)::boolean
+`
+
+func (q *Queries) DefinitionSetKnown(ctx context.Context, hash string) (bool, error) {
+	row := q.db.QueryRow(ctx, definitionSetKnown, hash)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const insertDefinitionSet = `-- name: InsertDefinitionSet :exec

@@ -48,3 +48,9 @@ insert into definition_set (hash, bundle) values (@hash, @bundle) on conflict (h
 insert into definition_set_in_force (singleton, hash) values (true, @hash)
 on conflict (singleton) do update set hash = excluded.hash, since = now()
 where definition_set_in_force.hash <> excluded.hash;
+
+-- name: DefinitionSetHashInForce :one
+select hash, since from definition_set_in_force;
+
+-- name: DefinitionSetKnown :one
+select exists (select from definition_set where hash = @hash)::boolean;
