@@ -225,7 +225,7 @@ func (p *provisioning) issue(ctx context.Context, c store.Credential) error {
 		return err
 	}
 	return p.Registry.Record(ctx, &registry.CredentialIssued{
-		CredentialID: p.id, Handle: issued.Handle, Secret: issued.Secret, OursAlready: p.manager.Capabilities().CallerSecret,
+		CredentialID: p.id, Handle: issued.Handle, Secret: issued.Secret,
 	})
 }
 

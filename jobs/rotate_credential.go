@@ -24,9 +24,7 @@ func (p *provisioning) rotate(ctx context.Context, c store.Credential, r connect
 	if err != nil {
 		return err
 	}
-	done := &registry.CredentialRotated{CredentialIssued: registry.CredentialIssued{
-		CredentialID: p.id, OursAlready: p.manager.Capabilities().CallerSecret,
-	}}
+	done := &registry.CredentialRotated{CredentialIssued: registry.CredentialIssued{CredentialID: p.id}}
 	if habilitation.CredentialState(old.State).Usable() {
 		rotation, err := p.manager.Rotate(ctx, connectors.RotateRequest{IssueRequest: r, Old: handle, Grace: asked.Grace})
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors/gravitee"
 	"github.com/passerelle-hub/passerelle/connectors/hydra"
 	"github.com/passerelle-hub/passerelle/connectors/jwtissuer"
+	"github.com/passerelle-hub/passerelle/connectors/keycloak"
 	"github.com/passerelle-hub/passerelle/connectors/kong"
 	"github.com/passerelle-hub/passerelle/connectors/mail"
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
@@ -30,6 +31,7 @@ func connectorTypes() map[string]func(*config.Connector) (opener, error) {
 	return map[string]func(*config.Connector) (opener, error){
 		"gravitee": overHTTP(gravitee.Default, func(c *gravitee.Config) outbound.Settings { return c.Settings }),
 		"hydra":    overHTTP(hydra.Default, func(c *hydra.Config) outbound.Settings { return c.Settings }),
+		"keycloak": overHTTP(keycloak.Default, func(c *keycloak.Config) outbound.Settings { return c.Settings }),
 		"kong":     overHTTP(kong.Default, func(c *kong.Config) outbound.Settings { return c.Settings }),
 		"tyk":      overHTTP(tyk.Default, func(c *tyk.Config) outbound.Settings { return c.Settings }),
 		"jwtissuer": func(c *config.Connector) (opener, error) {

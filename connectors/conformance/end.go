@@ -141,6 +141,16 @@ var revocationTests = []test{
 		b.alive(second)
 		b.live(1)
 	}},
+	{"a key issued between two steps of a revoked one has its rights", nil, func(b *bench) {
+		first := b.issued()
+		b.must(b.revoke(first.Handle))
+		second, err := b.issue(b.request()) // the subject and its rights were ensured before
+		b.must(err)
+		b.settle()
+		b.alive(second)
+		b.live(1)
+		b.holds([]connectors.Handle{second.Handle}, b.Scopes[:]...)
+	}},
 	{"a handle without reference is rejected", nil, func(b *bench) {
 		b.wantClass(b.revoke(connectors.Handle{}), connectors.Rejected)
 		if live, err := b.verify(connectors.Handle{}); err == nil && live == connectors.Dead {

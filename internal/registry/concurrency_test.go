@@ -70,7 +70,7 @@ func TestRightsThatChangeWhileAKeyIsIssuedReachItsManager(t *testing.T) {
 	b.apply(t, entreprise)
 	b.record(
 		t, &registry.StartStep{CredentialID: id, Step: "issue"},
-		&registry.CredentialIssued{CredentialID: id, Handle: connectors.Handle{ID: "h1"}, OursAlready: true},
+		&registry.CredentialIssued{CredentialID: id, Handle: connectors.Handle{ID: "h1"}},
 		&registry.CredentialVerified{CredentialID: id},
 	)
 	c := b.credential(t, id)
@@ -155,7 +155,7 @@ func TestPausesEndByWhoeverMadeThem(t *testing.T) {
 	}
 	paused := func() bool { return b.count(t, `select count(*) from river_queue where paused_at is not null`) == 1 }
 	hub := &registry.PausePartner{Name: "m", For: time.Minute, Class: connectors.Temporary}
-	b.record(t, hub, &registry.CredentialIssued{CredentialID: id, Handle: connectors.Handle{ID: "h1"}, OursAlready: true})
+	b.record(t, hub, &registry.CredentialIssued{CredentialID: id, Handle: connectors.Handle{ID: "h1"}})
 	if !paused() {
 		t.Fatal("the hub's pause pauses nothing")
 	}

@@ -338,8 +338,7 @@ func sameScopes(a, b []string) bool {
 type CredentialIssued struct {
 	CredentialID uuid.UUID
 	Handle       connectors.Handle
-	Secret       connectors.Secret
-	OursAlready  bool // the secret is the one sealed before
+	Secret       connectors.Secret // what the holder receives: ours, another form of it, or the manager's own
 }
 
 func (cmd *CredentialIssued) apply(ctx context.Context, u *unit) error {
@@ -356,7 +355,11 @@ func (cmd *CredentialIssued) keep(ctx context.Context, u *unit, c store.Credenti
 	if err := c.SetHandle(cmd.Handle); err != nil {
 		return err
 	}
-	if !cmd.OursAlready && c.State == string(habilitation.CredentialIssuing) {
+	sealed, err := u.tx.OpenSecret(c)
+	if err != nil {
+		return err
+	}
+	if !cmd.Secret.IsZero() && cmd.Secret != sealed && c.State == string(habilitation.CredentialIssuing) {
 		if err := u.tx.SealSecret(&c, cmd.Secret, ""); err != nil {
 			return err
 		}

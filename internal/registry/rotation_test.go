@@ -72,7 +72,7 @@ func (b lifeBench) live(t *testing.T, id uuid.UUID, value string) {
 	b.record(t, &registry.PrepareCredential{CredentialID: id, Secret: connectors.NewSecret(value)})
 	b.record(t, &registry.StartStep{CredentialID: id, Step: "subject"})
 	b.record(t, &registry.SubjectEnsured{CredentialID: id, SubjectID: "s"})
-	b.record(t, &registry.CredentialIssued{CredentialID: id, Handle: connectors.Handle{Ref: "r"}, OursAlready: true})
+	b.record(t, &registry.CredentialIssued{CredentialID: id, Handle: connectors.Handle{Ref: "r"}})
 	b.record(t, &registry.CredentialVerified{CredentialID: id})
 }
 
@@ -92,7 +92,7 @@ func (b lifeBench) replaced(t *testing.T, id uuid.UUID, overlap connectors.Overl
 	b.record(t, &registry.StartStep{CredentialID: id, Step: "subject"})
 	b.record(t, &registry.SubjectEnsured{CredentialID: id, SubjectID: "s"})
 	b.record(t, &registry.CredentialRotated{
-		CredentialIssued: registry.CredentialIssued{CredentialID: id, Handle: connectors.Handle{Ref: "n"}, OursAlready: true},
+		CredentialIssued: registry.CredentialIssued{CredentialID: id, Handle: connectors.Handle{Ref: "n"}},
 		Overlap:          overlap, OldUntil: until,
 	})
 	b.record(t, &registry.CredentialVerified{CredentialID: id})
