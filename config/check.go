@@ -299,6 +299,13 @@ func (ck checker) webhooks() {
 	if w.Lease <= ck.c.Jobs.Timeout {
 		ck.at("webhooks.lease", "%v is not more than jobs.timeout (%v): deliveries would be sent twice", short(w.Lease), short(ck.c.Jobs.Timeout))
 	}
+	between(ck, "webhooks.retry_after_cap", w.RetryAfterCap, 0, 7*24*time.Hour)
+	between(ck, "webhooks.hold_for", w.HoldFor, time.Second, 90*24*time.Hour)
+	between(ck, "webhooks.break_after", w.BreakAfter, 1, 1000)
+	between(ck, "webhooks.rest", w.Rest, 10*time.Millisecond, time.Hour)
+	between(ck, "webhooks.max_rest", w.MaxRest, w.Rest, 24*time.Hour)
+	between(ck, "webhooks.disable_after", w.DisableAfter, time.Minute, 90*24*time.Hour)
+	between(ck, "webhooks.replay_rate", w.ReplayRate, 0.1, 10_000)
 	if w.AttemptRetention < w.MaxAttemptsAge {
 		ck.at("webhooks.attempt_retention", "%v is less than webhooks.max_attempts_age (%v)", short(w.AttemptRetention), short(w.MaxAttemptsAge))
 	}

@@ -172,6 +172,13 @@ func TestOutgoingFaults(t *testing.T) {
 		{"retries for ever", "webhooks: {max_attempts_age: 9999h, attempt_retention: 9999h, payload_retention: 9999h}", nil, "passerelle.yml:1: webhooks.max_attempts_age: 9999h is out of range: from 1s to 2160h"},
 		{"a lane cut by the job's timeout", "webhooks: {claim_for: 35s}", nil, "passerelle.yml:1: webhooks.claim_for: 35s and webhooks.timeout (10s) are not less than jobs.timeout (45s) together: lanes would be cut"},
 		{"a lease that ends within the job", "webhooks: {lease: 45s}", nil, "passerelle.yml:1: webhooks.lease: 45s is not more than jobs.timeout (45s): deliveries would be sent twice"},
+		{"a Retry-After of a month", "webhooks: {retry_after_cap: 720h}", nil, "passerelle.yml:1: webhooks.retry_after_cap: 720h is out of range: from 0s to 168h"},
+		{"a request held back for no time", "webhooks: {hold_for: 0s}", nil, "passerelle.yml:1: webhooks.hold_for: 0s is out of range: from 1s to 2160h"},
+		{"a breaker that opens before a failure", "webhooks: {break_after: 0}", nil, "passerelle.yml:1: webhooks.break_after: 0 is out of range: from 1 to 1000"},
+		{"a rest that is none", "webhooks: {rest: 0s}", nil, "passerelle.yml:1: webhooks.rest: 0s is out of range: from 10ms to 1h"},
+		{"a longest rest shorter than the first", "webhooks: {max_rest: 1s}", nil, "passerelle.yml:1: webhooks.max_rest: 1s is out of range: from 10s to 24h"},
+		{"an endpoint disabled at once", "webhooks: {disable_after: 1s}", nil, "passerelle.yml:1: webhooks.disable_after: 1s is out of range: from 1m to 2160h"},
+		{"a replay that stands still", "webhooks: {replay_rate: 0}", nil, "passerelle.yml:1: webhooks.replay_rate: 0 is out of range: from 0.1 to 10000"},
 		{"attempts forgotten before the last", "webhooks: {attempt_retention: 1h}", nil, "passerelle.yml:1: webhooks.attempt_retention: 1h is less than webhooks.max_attempts_age (120h)"},
 		{"bodies forgotten before the last attempt", "webhooks: {payload_retention: 1h}", nil, "passerelle.yml:1: webhooks.payload_retention: 1h is less than webhooks.max_attempts_age (120h): retries would have no body"},
 

@@ -312,7 +312,14 @@ type Webhooks struct {
 	PayloadRetention time.Duration   `yaml:"payload_retention" env:"PAYLOAD_RETENTION"` // how long bodies are kept, for replay
 	Timeout          time.Duration   `yaml:"timeout" env:"TIMEOUT"`                     // of one delivery in all
 	ClaimFor         time.Duration   `yaml:"claim_for" env:"CLAIM_FOR"`                 // a lane takes new work for this long
-	Lease            time.Duration   `yaml:"lease" env:"LEASE"`                         // a claimed delivery is another's after this
+	Lease            time.Duration   `yaml:"lease" env:"LEASE"`                         // an endpoint is another process's after this
+	RetryAfterCap    time.Duration   `yaml:"retry_after_cap" env:"RETRY_AFTER_CAP"`     // longest wait that a receiver may ask for
+	HoldFor          time.Duration   `yaml:"hold_for" env:"HOLD_FOR"`                   // a failing message holds back its request for so long, at an ordered endpoint
+	BreakAfter       int             `yaml:"break_after" env:"BREAK_AFTER"`             // failures in a row, then the endpoint rests
+	Rest             time.Duration   `yaml:"rest" env:"REST"`                           // the first rest; each further one is twice as long
+	MaxRest          time.Duration   `yaml:"max_rest" env:"MAX_REST"`
+	DisableAfter     time.Duration   `yaml:"disable_after" env:"DISABLE_AFTER"` // an endpoint that fails for so long is disabled
+	ReplayRate       float64         `yaml:"replay_rate" env:"REPLAY_RATE"`     // replayed messages a second, of one endpoint
 }
 
 // Handover sets the one-time links that show a secret (tokens.md, 7.4).

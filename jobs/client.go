@@ -69,6 +69,7 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 	river.AddWorker(workers, &sendMail{Workers: w})
 	river.AddWorker(workers, &sealHistory{Workers: w})
 	river.AddWorker(workers, &sweep{Workers: w})
+	river.AddWorker(workers, &keepWebhooks{Workers: w})
 	river.AddWorker(workers, &catchUp{Workers: w})
 	river.AddWorker(workers, &readRequest{Workers: w})
 
@@ -108,7 +109,9 @@ func (w *Workers) periodic() []*river.PeriodicJob {
 		return river.NewPeriodicJob(river.PeriodicInterval(period), func() (river.JobArgs, *river.InsertOpts) { return args, nil },
 			&river.PeriodicJobOpts{RunOnStart: true})
 	}
-	list := []*river.PeriodicJob{every(sweepEvery, SweepArgs{}), every(sealEvery, SealHistoryArgs{})}
+	list := []*river.PeriodicJob{
+		every(sweepEvery, SweepArgs{}), every(keepWebhooksEvery, KeepWebhooksArgs{}), every(sealEvery, SealHistoryArgs{}),
+	}
 	for name, source := range w.Sources {
 		if source.API != nil && source.CatchUpEvery > 0 {
 			list = append(list, every(source.CatchUpEvery, CatchUpArgs{Source: name}))

@@ -37,6 +37,9 @@ type Webhooks struct {
 	Lease    time.Duration // an endpoint is another's after this: more than a lane can last
 	Waker    *Waker
 
+	KeepAttempts time.Duration
+	KeepBodies   time.Duration // of events; replay is possible for so long
+
 	due    *store.DueSource
 	holder uuid.UUID // this process
 	lanes  int       // workers of the queue

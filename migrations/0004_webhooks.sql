@@ -18,6 +18,7 @@ create table event (
 );
 create unique index event_subject on event (subject, seq);
 create index event_request on event (request_id, id) where request_id is not null;
+create index event_kept on event (id) where body is not null; -- what the purge looks at
 -- Sealed bytes do not compress, and a second table to look them up in costs more than a wide row.
 alter table event alter column datapass_sealed set storage external;
 alter table event set (toast_tuple_target = 8160, autovacuum_vacuum_insert_scale_factor = 0.05);
@@ -89,6 +90,7 @@ create table delivery (
 );
 create index delivery_due on delivery (endpoint_id, rank, next_at, event_id) where abandoned_at is null;
 create index delivery_order on delivery (endpoint_id, subject, (rank = 2), seq) where ordered and abandoned_at is null;
+create index delivery_abandoned on delivery (endpoint_id, abandoned_at) where abandoned_at is not null;
 -- Each row lives for milliseconds: without this the dead ones would be what a scan meets.
 alter table delivery set (
     autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,

@@ -233,6 +233,7 @@ func (h *hub) stopJobs(ctx context.Context) error {
 	}
 	softly, cancel := context.WithTimeout(ctx, h.config.HTTP.ShutdownTimeout)
 	defer cancel()
+	h.outbox.Waker().Drain()
 	if h.river.Stop(softly) == nil {
 		return nil
 	}

@@ -77,9 +77,12 @@ const defaultInFlight = 5
 // webhookSettings is what lanes deliver with.
 func (h *hub) webhookSettings(public connectors.HTTPDoer) jobs.Webhooks {
 	c := h.config.Webhooks
-	policy := registry.DefaultDeliveryPolicy()
-	policy.Schedule, policy.MaxAge = c.Schedule, c.MaxAttemptsAge
+	policy := registry.DeliveryPolicy{
+		Schedule: c.Schedule, MaxAge: c.MaxAttemptsAge, RetryAfterCap: c.RetryAfterCap, HoldFor: c.HoldFor, BreakAfter: c.BreakAfter,
+		Rest: c.Rest, MaxRest: c.MaxRest, DisableAfter: c.DisableAfter,
+	}
 	return jobs.Webhooks{
+		KeepAttempts: c.AttemptRetention, KeepBodies: c.PayloadRetention,
 		Deliverer: webhook.New(public), Sign: h.signDelivery, Policy: policy, Timeout: c.Timeout, ClaimFor: c.ClaimFor, Lease: c.Lease,
 		Waker: h.outbox.Waker(),
 	}

@@ -28,18 +28,6 @@ type DeliveryPolicy struct {
 	DisableAfter  time.Duration // an endpoint that failed for so long is disabled
 }
 
-// DefaultDeliveryPolicy is Standard Webhooks' schedule with the waits of webhooks.md.
-func DefaultDeliveryPolicy() DeliveryPolicy {
-	return DeliveryPolicy{
-		Schedule: []time.Duration{
-			5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
-			10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
-		},
-		MaxAge: 120 * time.Hour, RetryAfterCap: 24 * time.Hour, HoldFor: 24 * time.Hour,
-		BreakAfter: 5, Rest: 10 * time.Second, MaxRest: 5 * time.Minute, DisableAfter: 120 * time.Hour,
-	}
-}
-
 // Verdict is what a try makes of its delivery, and what the receiver asked for.
 type Verdict struct {
 	Outcome   string // store.Delivered, Failed or Abandoned

@@ -188,7 +188,8 @@ const (
 // NewSettlements gives a recorder.
 func (s *Store) NewSettlements() *Settlements {
 	r := &Settlements{store: s}
-	r.gather = gatherer[Settlement]{work: r.record, max: settleBatch, workers: 2}
+	// One at a time: what is known of an endpoint is written in the order it came.
+	r.gather = gatherer[Settlement]{work: r.record, max: settleBatch, workers: 1}
 	return r
 }
 

@@ -133,6 +133,20 @@ func (s *Store) Target(ctx context.Context, id int64, now time.Time) (Lane, erro
 	return l, err
 }
 
+// EndpointHealth says how an endpoint does; all zero for one that nothing was
+// sent to.
+func (s *Store) EndpointHealth(ctx context.Context, id int64) (Health, error) {
+	row, err := s.q.EndpointHealth(ctx, id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Health{}, nil
+	}
+	return Health{
+		Failures: int(row.Failures), FailingSince: val(row.FailingSince), RestUntil: val(row.RestUntil), Rests: int(row.Rests),
+		InFlight: int(val(row.InFlight)), Slow: row.Slow, LastOKAt: val(row.LastOkAt), LastFailedAt: val(row.LastFailedAt),
+		LastStatus: int(val(row.LastStatus)), LastError: row.LastError, WarnedAt: val(row.WarnedAt),
+	}, err
+}
+
 // LockEndpoint holds a subscription until the transaction ends. ErrNotFound for none.
 func (t *Tx) LockEndpoint(ctx context.Context, id int64) error {
 	_, err := t.q.LockEndpoint(ctx, id)

@@ -46,6 +46,13 @@ func EventID(at time.Time) uuid.UUID {
 	return id
 }
 
+// firstEventID is the least id that an event of that time or later can have.
+func firstEventID(at time.Time) uuid.UUID {
+	var id uuid.UUID
+	putMillis(&id, at)
+	return id
+}
+
 func putMillis(id *uuid.UUID, at time.Time) {
 	var millis [8]byte
 	binary.BigEndian.PutUint64(millis[:], uint64(at.UnixMilli()))
@@ -123,4 +130,17 @@ func (s *Store) Bodies(ctx context.Context, id uuid.UUID) (Bodies, error) {
 		b.DataPass, err = s.ring.Open(row.DatapassSealed, eventAD(id))
 	}
 	return b, err
+}
+
+// PurgeEvents forgets the bodies of events before that time, at most limit, and
+// gives how many.
+func (s *Store) PurgeEvents(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := s.q.PurgeEvents(ctx, firstEventID(before), int32(limit))
+	return int(n), err
+}
+
+// ForgetAbandoned deletes what was given up before that time.
+func (s *Store) ForgetAbandoned(ctx context.Context, before time.Time) error {
+	_, err := s.q.ForgetAbandoned(ctx, &before)
+	return err
 }

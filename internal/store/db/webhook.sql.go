@@ -269,6 +269,44 @@ func (q *Queries) EndpointByID(ctx context.Context, id int64) (EndpointByIDRow, 
 	return i, err
 }
 
+const endpointHealth = `-- name: EndpointHealth :one
+select failures, failing_since, rest_until, rests, in_flight, slow, last_ok_at, last_failed_at, last_status, last_error, warned_at
+from endpoint_health where endpoint_id = $1
+`
+
+type EndpointHealthRow struct {
+	Failures     int32
+	FailingSince *time.Time
+	RestUntil    *time.Time
+	Rests        int32
+	InFlight     *int32
+	Slow         bool
+	LastOkAt     *time.Time
+	LastFailedAt *time.Time
+	LastStatus   *int32
+	LastError    string
+	WarnedAt     *time.Time
+}
+
+func (q *Queries) EndpointHealth(ctx context.Context, endpointID int64) (EndpointHealthRow, error) {
+	row := q.db.QueryRow(ctx, endpointHealth, endpointID)
+	var i EndpointHealthRow
+	err := row.Scan(
+		&i.Failures,
+		&i.FailingSince,
+		&i.RestUntil,
+		&i.Rests,
+		&i.InFlight,
+		&i.Slow,
+		&i.LastOkAt,
+		&i.LastFailedAt,
+		&i.LastStatus,
+		&i.LastError,
+		&i.WarnedAt,
+	)
+	return i, err
+}
+
 const endpointTarget = `-- name: EndpointTarget :one
 select id, url, format, secrets_sealed, headers_sealed, version from endpoint where id = $1
 `
@@ -415,6 +453,18 @@ func (q *Queries) EventBodies(ctx context.Context, id uuid.UUID) (EventBodiesRow
 		&i.DatapassSealed,
 	)
 	return i, err
+}
+
+const forgetAbandoned = `-- name: ForgetAbandoned :execrows
+delete from delivery d using endpoint e where d.endpoint_id = e.id and d.abandoned_at < $1
+`
+
+func (q *Queries) ForgetAbandoned(ctx context.Context, before *time.Time) (int64, error) {
+	result, err := q.db.Exec(ctx, forgetAbandoned, before)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const insertEndpoint = `-- name: InsertEndpoint :one
@@ -721,6 +771,21 @@ func (q *Queries) PublishToEndpoint(ctx context.Context, arg PublishToEndpointPa
 		arg.Correlation,
 	)
 	return err
+}
+
+const purgeEvents = `-- name: PurgeEvents :execrows
+update event v set body = null, datapass_sealed = null
+from (select o.id from event o where o.id < $1 and o.body is not null order by o.id limit $2 for update skip locked) old
+where v.id = old.id
+`
+
+// Forgets the bodies of old events. What still waits for one is given up when its turn comes.
+func (q *Queries) PurgeEvents(ctx context.Context, before uuid.UUID, maxRows int32) (int64, error) {
+	result, err := q.db.Exec(ctx, purgeEvents, before, maxRows)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const releaseLane = `-- name: ReleaseLane :exec

@@ -252,3 +252,16 @@ select id, url, format, secrets_sealed, headers_sealed, version from endpoint wh
 
 -- name: EventBodies :one
 select id, type, body, datapass_sealed from event where id = @id;
+
+-- name: PurgeEvents :execrows
+-- Forgets the bodies of old events. What still waits for one is given up when its turn comes.
+update event v set body = null, datapass_sealed = null
+from (select o.id from event o where o.id < @before and o.body is not null order by o.id limit @max_rows for update skip locked) old
+where v.id = old.id;
+
+-- name: ForgetAbandoned :execrows
+delete from delivery d using endpoint e where d.endpoint_id = e.id and d.abandoned_at < @before;
+
+-- name: EndpointHealth :one
+select failures, failing_since, rest_until, rests, in_flight, slow, last_ok_at, last_failed_at, last_status, last_error, warned_at
+from endpoint_health where endpoint_id = @endpoint_id;
