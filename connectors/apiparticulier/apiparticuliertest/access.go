@@ -193,7 +193,7 @@ func (s *Server) byToken(ctx context.Context, token string) (Identity, []string,
 		return Identity{}, nil, fail("fc_unknown")
 	case !slices.Contains(scopes, "identite_pivot"):
 		return Identity{}, nil, fail("fc_identity", func(f *failure) {
-			f.detail = strings.Replace(f.detail, "suivants: .", "suivants: "+claims.Scope+".", 1)
+			f.detail += " Scopes : " + claims.Scope + "."
 		})
 	case len(dataScopes(scopes)) == 0:
 		return Identity{}, nil, fail("scopes")
