@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/httprate"
 
+	"github.com/passerelle-hub/passerelle/httpapi/docs"
 	"github.com/passerelle-hub/passerelle/httpapi/handover"
 	"github.com/passerelle-hub/passerelle/httpapi/hub"
 	"github.com/passerelle-hub/passerelle/httpapi/page"
@@ -32,6 +33,7 @@ type Routes struct {
 	V1         *v1.Handler
 	Hub        *hub.Handler
 	Mails      *hub.Unsubscribe
+	Docs       *docs.Handler
 	PerAddress int // requests a minute of one address to pages that need no credential
 }
 
@@ -64,6 +66,9 @@ func (rt Routes) Handler() http.Handler {
 	}
 
 	r.Handle("/assets/*", page.Assets())
+	if rt.Docs != nil {
+		r.Mount("/docs", limitByAddress(rt.PerAddress, tooMany)(rt.Docs.Router(notFound)))
+	}
 	r.Group(func(r chi.Router) {
 		r.Use(http.NewCrossOriginProtection().Handler, limitByAddress(rt.PerAddress, tooMany))
 		r.Get("/remise/{link}", rt.Handover.Show)

@@ -24,6 +24,7 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors/mail"
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
 	"github.com/passerelle-hub/passerelle/httpapi"
+	"github.com/passerelle-hub/passerelle/httpapi/docs"
 	"github.com/passerelle-hub/passerelle/httpapi/handover"
 	hubapi "github.com/passerelle-hub/passerelle/httpapi/hub"
 	"github.com/passerelle-hub/passerelle/httpapi/inbound"
@@ -237,6 +238,10 @@ func (h *hub) openRoutes() error {
 	if err != nil {
 		return err
 	}
+	documentation, err := docs.New(docs.Settings{PublicURL: h.config.Hub.PublicURL})
+	if err != nil {
+		return err
+	}
 	duration := httpapi.NewDuration()
 	h.metrics.MustRegister(duration)
 	h.routes = httpapi.Routes{
@@ -250,7 +255,7 @@ func (h *hub) openRoutes() error {
 			Registry: h.registry, Tokens: h.tokenReader(), Callers: callers, Definitions: h.catalogue.Definitions, MaxAge: h.config.Introspection.MaxAge,
 			KeySet: func(ctx context.Context) (jose.JWKS, error) { return jose.Publish(ctx, h.keys) },
 		},
-		Handover: pages, V1: h.apiV1(callers), Hub: h.apiHub(callers), Mails: unsubscribe, PerAddress: h.config.RateLimits.PerAddress,
+		Handover: pages, V1: h.apiV1(callers), Hub: h.apiHub(callers), Mails: unsubscribe, Docs: documentation, PerAddress: h.config.RateLimits.PerAddress,
 	}
 	return nil
 }

@@ -8,9 +8,13 @@ package page
 import (
 	"bytes"
 	"embed"
+	"fmt"
 	"html/template"
 	"io/fs"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/rs/zerolog"
 )
@@ -28,7 +32,8 @@ type Page struct {
 type Set struct{ pages map[string]*template.Template }
 
 // Parse reads every *.html of a folder; each defines the template "main".
-func Parse(folder fs.FS, funcs template.FuncMap) (*Set, error) {
+// shared are texts of templates that all of them use.
+func Parse(folder fs.FS, funcs template.FuncMap, shared ...string) (*Set, error) {
 	names, err := fs.Glob(folder, "*.html")
 	if err != nil {
 		return nil, err
@@ -39,11 +44,30 @@ func Parse(folder fs.FS, funcs template.FuncMap) (*Set, error) {
 		if err != nil {
 			return nil, err
 		}
+		for _, text := range shared {
+			if t, err = t.Parse(text); err != nil {
+				return nil, err
+			}
+		}
 		if s.pages[name], err = t.ParseFS(folder, name); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
+}
+
+// Names lists the pages, sorted.
+func (s *Set) Names() []string { return slices.Sorted(maps.Keys(s.pages)) }
+
+// Text gives what one template of a page says, without the page.
+func (s *Set) Text(name, block string) (string, error) {
+	t, ok := s.pages[name]
+	if !ok || t.Lookup(block) == nil {
+		return "", fmt.Errorf("%s does not define %q", name, block)
+	}
+	var out strings.Builder
+	err := t.ExecuteTemplate(&out, block, nil)
+	return strings.TrimSpace(out.String()), err
 }
 
 // ContentSecurityPolicy allows our own stylesheet and forms, nothing else.

@@ -1,0 +1,1 @@
+passerelle clients --name "Logiciel de la mairie" --owner "$RESPONSABLE"
