@@ -89,6 +89,7 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 		add(PartnerQueue(name))
 	}
 	w.Webhooks.due, w.Webhooks.holder, w.Webhooks.lanes = w.Store.NewDueSource(), uuid.New(), queues[QueueWebhooks].MaxWorkers
+	w.Webhooks.Waker.most = asidePerWorker * w.Webhooks.lanes
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Queues: queues, Workers: workers, Logger: logger,
 		JobTimeout: s.Timeout, RescueStuckJobsAfter: s.RescueAfter, FetchCooldown: s.FetchCooldown,

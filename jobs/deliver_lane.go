@@ -3,6 +3,8 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
@@ -51,7 +53,9 @@ type deliverLane struct {
 }
 
 // Work delivers what is due at the endpoint, as its only deliverer in all
-// processes, until nothing is left for a moment or its time is over.
+// processes, until nothing is left for a moment or its time is over. While a
+// receiver answers nothing the lane goes on without the worker: the job is over
+// for the queue, the lease holds.
 func (w *deliverLane) Work(ctx context.Context, job *river.Job[DeliverLaneArgs]) error {
 	id := job.Args.EndpointID
 	l := newLane(w.Workers)
@@ -66,12 +70,45 @@ func (w *deliverLane) Work(ctx context.Context, job *river.Job[DeliverLaneArgs])
 		}
 		return river.JobCancel(err)
 	}
-	err = l.run(ctx, row)
-	w.Webhooks.Waker.leave(id)
-	if err := errors.Join(err, w.release(ctx, l)); err != nil {
-		return river.JobCancel(err)
+	own, cut := context.WithCancel(context.WithoutCancel(ctx))
+	l.cut = cut
+	detach := context.AfterFunc(ctx, cut)
+	aside, ended := l.aside, make(chan error, 1)
+	go func() {
+		defer cut()
+		defer w.Webhooks.Waker.ended(l)
+		err := w.serve(own, l, row)
+		select {
+		case <-aside:
+			if err != nil {
+				w.Log.Warn().Err(err).Int64("endpoint", id).Msg("a lane ended badly after its job: the sweep looks again")
+			}
+		default:
+			ended <- err
+		}
+	}()
+	select {
+	case err := <-ended:
+		if err != nil {
+			return river.JobCancel(err)
+		}
+	case <-aside:
+		detach()
 	}
 	return nil
+}
+
+// serve runs a lane and gives its endpoint back.
+func (w *deliverLane) serve(ctx context.Context, l *lane, row store.Lane) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil { // one endpoint's fault is not the process's
+			w.Webhooks.Waker.leave(row.EndpointID)
+			err = fmt.Errorf("panic: %v\n%s", fault, debug.Stack())
+		}
+	}()
+	err = l.run(ctx, row)
+	w.Webhooks.Waker.leave(row.EndpointID)
+	return errors.Join(err, w.release(ctx, l))
 }
 
 // release gives the endpoint back, then looks once more: what was committed

@@ -18,11 +18,15 @@ import (
 const (
 	// lingerFor is how long an idle lane waits for more, where there is room:
 	// starting one costs more than keeping it for a moment.
-	lingerFor = 500 * time.Millisecond
+	lingerFor = 5 * time.Second
+	// lingerFailing is the same after a failure: what waits then is postponed, and
+	// costs no worker.
+	lingerFailing = 2 * queuedFor
 	// lingerTick is the first of its looks for what another process stored; each
-	// wait is twice as long as the one before. All lanes look at the same moments,
-	// so that one statement answers them.
+	// wait is twice as long as the one before, up to maxTick. All lanes look at the
+	// same moments, so that one statement answers them.
 	lingerTick = 25 * time.Millisecond
+	maxTick    = 8 * lingerTick
 	// prefetch is how many deliveries a quick receiver has ready, for each in flight.
 	prefetch = 8
 	// quick is the longest mean time of an answer for which it is worth it.
@@ -33,6 +37,9 @@ const (
 	rereadEvery = time.Second
 	// slowAnswer makes an endpoint slow, when one answer in twenty takes as long.
 	slowAnswer = 2 * time.Second
+	// asidePart of the time limit of a delivery without any answer, and its lane
+	// goes on without a worker.
+	asidePart = 10
 	// shortPause is the longest wait for the rate that a lane sits out.
 	shortPause = 50 * time.Millisecond
 	// okEvery is how often the time of the last success is written.
@@ -62,8 +69,10 @@ type lane struct {
 	fromFirst, fromReplay time.Time // where a backlog is read on
 	reread                time.Time
 
-	lingerEnd time.Time
+	idleSince time.Time // zero: it is not
 	tick      time.Duration
+	silent    time.Time // since when the receiver answers nothing; zero: nothing is in flight
+	aside     chan struct{}
 	paced     time.Time // rate: theoretical arrival time of the next one
 	resumeAt  time.Time // not worth starting again before
 
@@ -73,6 +82,7 @@ type lane struct {
 	posted  chan posted
 	fetched chan fetched
 	signal  chan struct{}
+	cut     context.CancelFunc // ends what is in flight
 
 	mu       sync.Mutex
 	pokes    bool
@@ -95,7 +105,7 @@ type fetched struct {
 }
 
 func newLane(w *Workers) *lane {
-	return &lane{Workers: w, inHand: map[uuid.UUID]struct{}{}, fetched: make(chan fetched, 1), signal: make(chan struct{}, 1)}
+	return &lane{Workers: w, inHand: map[uuid.UUID]struct{}{}, fetched: make(chan fetched, 1), signal: make(chan struct{}, 1), aside: make(chan struct{})}
 }
 
 // poke says that there is something new.
@@ -150,10 +160,11 @@ func (l *lane) run(ctx context.Context, row store.Lane) error {
 			}
 			wait = l.nextLook()
 		}
-		timer.Reset(cmp.Or(wait, l.Webhooks.ClaimFor))
+		timer.Reset(l.orSilence(cmp.Or(wait, l.Webhooks.ClaimFor)))
 		select {
 		case p := <-l.posted:
 			l.inFlight--
+			l.silent = time.Time{}
 			l.judge(ctx, p)
 		case f := <-l.fetched:
 			l.take(f)
@@ -167,6 +178,28 @@ func (l *lane) run(ctx context.Context, row store.Lane) error {
 			ctx = context.WithoutCancel(ctx) // what is in flight was cut by it; wait for that
 		}
 	}
+}
+
+// orSilence steps aside once the receiver has answered nothing for a time, and
+// cuts a wait so that it is noticed: a worker that waits for one receiver is one
+// that another lane may need.
+func (l *lane) orSilence(wait time.Duration) time.Duration {
+	if l.inFlight == 0 || l.aside == nil {
+		return wait
+	}
+	if l.silent.IsZero() {
+		l.silent = time.Now()
+	}
+	left := l.Webhooks.Timeout/asidePart - time.Since(l.silent)
+	if left > 0 {
+		return min(wait, left)
+	}
+	if l.Webhooks.Waker.stepAside(l) {
+		close(l.aside)
+		l.aside = nil
+		return wait
+	}
+	return min(wait, l.Webhooks.Timeout/asidePart)
 }
 
 // hear takes in what other goroutines left.
@@ -416,7 +449,7 @@ func (l *lane) take(f fetched) {
 		l.fromFirst, l.fromReplay = time.Time{}, time.Time{}
 	}
 	if len(f.due) > 0 {
-		l.lingerEnd, l.tick = time.Time{}, lingerTick
+		l.idleSince, l.tick = time.Time{}, lingerTick
 	}
 	if l.closing {
 		return
@@ -445,21 +478,28 @@ func later(a, b time.Time) time.Time {
 
 // lingered: an idle lane has waited long enough, as long as there is room.
 func (l *lane) lingered() bool {
-	if l.lingerEnd.IsZero() {
-		l.lingerEnd = time.Now().Add(lingerFor)
-		if l.Webhooks.Waker.lanes() > l.Webhooks.lanes/2 {
-			l.lingerEnd = time.Now().Add(queuedFor)
-		}
+	if l.idleSince.IsZero() {
+		l.idleSince = time.Now()
 	}
-	return time.Now().After(l.lingerEnd)
+	return time.Since(l.idleSince) > l.linger()
+}
+
+func (l *lane) linger() time.Duration {
+	switch {
+	case l.Webhooks.Waker.busy() > l.Webhooks.lanes/2:
+		return queuedFor
+	case l.health.Failures > 0 || l.row.Health.Slow:
+		return lingerFailing
+	}
+	return lingerFor
 }
 
 // nextLook gives the wait until an idle lane looks for itself.
 func (l *lane) nextLook() time.Duration {
-	at := time.Now().Add(l.tick).Truncate(lingerTick).Add(lingerTick)
-	l.tick *= 2
-	if at.After(l.lingerEnd) {
-		at = l.lingerEnd.Add(time.Millisecond)
+	at := time.Now().Truncate(l.tick).Add(l.tick)
+	l.tick = min(2*l.tick, maxTick)
+	if end := l.idleSince.Add(l.linger()); at.After(end) {
+		at = end.Add(time.Millisecond)
 	}
 	return max(time.Until(at), time.Millisecond)
 }

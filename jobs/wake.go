@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -31,6 +32,9 @@ type Waker struct {
 	timerAt  map[int64]time.Time
 	queueing bool
 	drained  bool
+	aside    map[*lane]struct{} // of those that run, the ones that hold no worker
+	most     int                // of them at once
+	finished chan struct{}      // told of each that ends
 }
 
 const (
@@ -40,12 +44,16 @@ const (
 	queueTimeout = 5 * time.Second
 	// longestTimer: what is due later is left to the sweep.
 	longestTimer = 10 * time.Minute
+	// asidePerWorker bounds the lanes that wait for receivers without a worker, of
+	// one process: connections and memory, some 100 kB each, are what they cost.
+	asidePerWorker = 4
 )
 
 func newWaker(s *store.Store, queue func(context.Context, []river.InsertManyParams) error, now func() time.Time, log zerolog.Logger) *Waker {
 	return &Waker{
 		store: s, queue: queue, now: now, log: log, running: map[int64]*lane{}, asked: map[int64]struct{}{},
 		queued: map[int64]time.Time{}, timers: map[int64]*time.Timer{}, timerAt: map[int64]time.Time{},
+		aside: map[*lane]struct{}{}, finished: make(chan struct{}, 1),
 	}
 }
 
@@ -180,6 +188,72 @@ func (w *Waker) lanes() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.running)
+}
+
+// busy counts those of this process that hold a worker.
+func (w *Waker) busy() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.running) - len(w.aside)
+}
+
+// stepAside lets a lane go on without a worker; false when too many do, or the
+// process is about to stop.
+func (w *Waker) stepAside(l *lane) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.drained || len(w.aside) >= w.most {
+		return false
+	}
+	w.aside[l] = struct{}{}
+	return true
+}
+
+// ended: a lane is over.
+func (w *Waker) ended(l *lane) {
+	w.mu.Lock()
+	delete(w.aside, l)
+	w.mu.Unlock()
+	select {
+	case w.finished <- struct{}{}:
+	default:
+	}
+}
+
+// Finish waits, after Drain, for the lanes that hold no worker. When ctx ends
+// first, what they have in flight is cut: it is sent again.
+func (w *Waker) Finish(ctx context.Context) error {
+	if w.awaitAside(ctx.Done()) == 0 {
+		return nil
+	}
+	w.mu.Lock()
+	for l := range w.aside {
+		l.cut()
+	}
+	w.mu.Unlock()
+	hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
+	defer cancel()
+	if n := w.awaitAside(hard.Done()); n > 0 {
+		return fmt.Errorf("%d lanes did not end", n)
+	}
+	return nil
+}
+
+// awaitAside gives how many lanes without a worker are left.
+func (w *Waker) awaitAside(enough <-chan struct{}) int {
+	for {
+		w.mu.Lock()
+		n := len(w.aside)
+		w.mu.Unlock()
+		if n == 0 {
+			return 0
+		}
+		select {
+		case <-w.finished:
+		case <-enough:
+			return n
+		}
+	}
 }
 
 // Drain lets the lanes of this process finish what they have in hand, and starts

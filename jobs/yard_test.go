@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -138,7 +139,7 @@ func (y *yard) stop(p *process) {
 	p.outbox.Waker().Drain()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := p.client.Stop(ctx); err != nil {
+	if err := errors.Join(p.client.Stop(ctx), p.outbox.Waker().Finish(ctx)); err != nil {
 		y.t.Error(err)
 	}
 }

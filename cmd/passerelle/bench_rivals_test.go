@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -38,7 +39,7 @@ var ourLanes = design{"lanes (ours)", func(t *testing.T, h *hub) (tell, func()) 
 		h.outbox.Waker().Drain()
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		if err := h.river.Stop(ctx); err != nil {
+		if err := errors.Join(h.river.Stop(ctx), h.outbox.Waker().Finish(ctx)); err != nil {
 			t.Error(err)
 		}
 	}

@@ -234,12 +234,14 @@ func (h *hub) stopJobs(ctx context.Context) error {
 	softly, cancel := context.WithTimeout(ctx, h.config.HTTP.ShutdownTimeout)
 	defer cancel()
 	h.outbox.Waker().Drain()
+	lanes := make(chan error, 1)
+	go func() { lanes <- h.outbox.Waker().Finish(softly) }()
 	if h.river.Stop(softly) == nil {
-		return nil
+		return <-lanes
 	}
 	hard, cancelHard := context.WithTimeout(ctx, 5*time.Second)
 	defer cancelHard()
-	return h.river.StopAndCancel(hard)
+	return errors.Join(h.river.StopAndCancel(hard), <-lanes)
 }
 
 func shutdown(servers []*http.Server, limit time.Duration) error {

@@ -28,15 +28,15 @@ type Happening struct {
 	Shown        []byte         // DataPass's form, when it is more than Data; it may hold personal data
 }
 
-// Tell tells subscribers of something that changes no state here, in one
-// statement, and gives the event's id.
+// Tell tells subscribers of something that changes no state here, and gives the
+// event's id once it is committed. Many are told in one commit.
 func (r *Registry) Tell(ctx context.Context, h Happening) (uuid.UUID, error) {
 	u := &unit{Registry: r, at: r.now().UTC(), correlation: connectors.Correlation(ctx)}
 	e, err := u.ownEvent(h)
 	if err != nil {
 		return uuid.Nil, err
 	}
-	endpoints, err := r.store.PublishEvent(ctx, e)
+	endpoints, err := r.announcements.Publish(ctx, e)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("publish %s: %w", h.Type, err)
 	}

@@ -138,12 +138,13 @@ type Registry struct {
 	settings  Settings
 	now       func() time.Time
 
-	settlements *store.Settlements
+	settlements   *store.Settlements
+	announcements *store.Announcements
 }
 
 // New gives a registry. Run must be running for Receive to answer.
 func New(s *store.Store, outbox Outbox, catalogue Catalogue, policies Policies, settings Settings, now func() time.Time) *Registry {
-	r := &Registry{store: s, outbox: outbox, catalogue: catalogue, policies: policies, settings: settings, now: now, settlements: s.NewSettlements()}
+	r := &Registry{store: s, outbox: outbox, catalogue: catalogue, policies: policies, settings: settings, now: now, settlements: s.NewSettlements(), announcements: s.NewAnnouncements()}
 	r.inbox = s.NewInbox(func(ctx context.Context, tx pgx.Tx, keys []store.InboundKey) error {
 		return outbox.Queue(ctx, tx, []Followup{InboundStored{Keys: keys}})
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -63,7 +64,7 @@ func Unavailable(err error) bool {
 		switch class := pgErr.Code[:min(2, len(pgErr.Code))]; {
 		case class == "08" || class == "53" || class == "57" || class == "58": // connection, resources, operator intervention, system
 			return true
-		case class == "40", pgErr.Code == "55P03": // deadlock, lock not available: nothing was done
+		case undone(err):
 			return true
 		case pgErr.Code == "25006": // read only: a standby, during a failover
 			return true
@@ -73,6 +74,13 @@ func Unavailable(err error) bool {
 	var netErr net.Error
 	return errors.As(err, &netErr) || errors.Is(err, context.DeadlineExceeded) ||
 		pgconn.SafeToRetry(err) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
+}
+
+// undone reports a deadlock or a lock that was not to be had: nothing was done,
+// and the same may go through the next time (SQLSTATE class 40, 55P03).
+func undone(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && (strings.HasPrefix(pgErr.Code, "40") || pgErr.Code == "55P03")
 }
 
 // BadData reports that the database refuses what it was given, and always

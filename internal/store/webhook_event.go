@@ -67,19 +67,103 @@ func (t *Tx) PublishEvent(ctx context.Context, e Event) ([]int64, error) {
 	return publish(ctx, t.q, t.ring, e)
 }
 
-// tellTries bounds how often an event looks for its number among others that are
-// told of the same subject at the same time.
-const tellTries = 20
+// Announcements stores events that come with no other change, many in one
+// commit: whatever is announced while a commit is under way goes into the next
+// one, so that a burst costs few fsyncs and a lone event waits for none.
+type Announcements struct {
+	store  *Store
+	gather gatherer[*announcement]
+}
 
-// PublishEvent is Tx.PublishEvent as a transaction of its own. It needs no lock:
-// of two events of a subject at once, one takes the next number.
-func (s *Store) PublishEvent(ctx context.Context, e Event) ([]int64, error) {
-	for try := 1; ; try++ {
-		endpoints, err := publish(ctx, s.q, s.ring, e)
-		if !isUniqueViolation(err, "event_subject") || try == tellTries {
-			return endpoints, err
-		}
+type announcement struct {
+	event  Event
+	sealed []byte
+	done   chan announced
+}
+
+type announced struct {
+	endpoints []int64
+	err       error
+}
+
+const (
+	announceBatch   = 64
+	announcers      = 2
+	announceTimeout = 10 * time.Second
+	// announceTries bounds how often an event looks for its number among others
+	// that are told of the same subject at the same time.
+	announceTries = 20
+)
+
+// NewAnnouncements gives a recorder.
+func (s *Store) NewAnnouncements() *Announcements {
+	a := &Announcements{store: s}
+	a.gather = gatherer[*announcement]{work: a.record, max: announceBatch, workers: announcers}
+	return a
+}
+
+// Publish is Tx.PublishEvent without a transaction of the caller's. It needs no
+// lock: of two events of a subject at once, one takes the next number. When ctx
+// ends first the event may still be stored.
+func (a *Announcements) Publish(ctx context.Context, e Event) ([]int64, error) {
+	sealed, err := a.store.ring.Seal(e.DataPass, eventAD(e.ID))
+	if err != nil {
+		return nil, err
 	}
+	w := &announcement{event: e, sealed: sealed, done: make(chan announced, 1)}
+	a.gather.add(w)
+	select {
+	case out := <-w.done:
+		return out.endpoints, out.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// record commits a batch. One that is refused never takes the others with it.
+func (a *Announcements) record(batch []*announcement) {
+	ctx, cancel := context.WithTimeout(context.Background(), announceTimeout)
+	defer cancel()
+	endpoints, err := a.store.publishAll(ctx, batch)
+	for try := 1; len(batch) == 1 && isUniqueViolation(err, "event_subject") && try < announceTries; try++ {
+		endpoints, err = a.store.publishAll(ctx, batch)
+	}
+	if err != nil && len(batch) > 1 && (!Unavailable(err) || undone(err)) {
+		for _, w := range batch {
+			a.record([]*announcement{w})
+		}
+		return
+	}
+	for _, w := range batch {
+		w.done <- announced{endpoints[w.event.ID], err}
+	}
+}
+
+func (s *Store) publishAll(ctx context.Context, batch []*announcement) (map[uuid.UUID][]int64, error) {
+	var p db.PublishEventsParams
+	for _, w := range batch {
+		e := w.event
+		p.Ids = append(p.Ids, e.ID)
+		p.Types = append(p.Types, e.Type)
+		p.Definitions = append(p.Definitions, e.Definition)
+		p.Editors = append(p.Editors, e.Editor)
+		p.RequestIds = append(p.RequestIds, e.RequestID)
+		p.HabilitationIds = append(p.HabilitationIds, e.HabilitationID)
+		p.Subjects = append(p.Subjects, e.Subject)
+		p.Bodies = append(p.Bodies, string(e.Body))
+		p.DatapassSealed = append(p.DatapassSealed, w.sealed)
+		p.OccurredAts = append(p.OccurredAts, e.OccurredAt)
+		p.Correlations = append(p.Correlations, e.Correlation)
+	}
+	rows, err := s.q.PublishEvents(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	endpoints := make(map[uuid.UUID][]int64, len(batch))
+	for _, row := range rows {
+		endpoints[row.EventID] = append(endpoints[row.EventID], row.EndpointID)
+	}
+	return endpoints, nil
 }
 
 func publish(ctx context.Context, q *db.Queries, ring Sealer, e Event) ([]int64, error) {

@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,10 +53,11 @@ func TestEventIDsSortByTheirTimeAndAreVersion7(t *testing.T) {
 func TestEventsToldOfOneSubjectAtOnceGetNumbersWithoutHoles(t *testing.T) {
 	s, pool := openSealed(t)
 	const n = 40
+	two := []*store.Announcements{s.NewAnnouncements(), s.NewAnnouncements()} // as two processes have
 	var all sync.WaitGroup
-	for range n {
+	for i := range n {
 		all.Go(func() {
-			_, err := s.PublishEvent(t.Context(), store.Event{ID: store.EventID(time.Now()), Type: "t", Subject: "s", Body: []byte(`{}`), OccurredAt: time.Now()})
+			_, err := two[i%2].Publish(t.Context(), store.Event{ID: store.EventID(time.Now()), Type: "t", Subject: "s", Body: []byte(`{}`), OccurredAt: time.Now()})
 			if err != nil {
 				t.Error(err)
 			}
@@ -66,10 +69,33 @@ func TestEventsToldOfOneSubjectAtOnceGetNumbersWithoutHoles(t *testing.T) {
 	}
 }
 
+func TestAnEventThatIsRefusedTakesNoOtherOfItsCommitWithIt(t *testing.T) {
+	s, pool := openSealed(t)
+	a := s.NewAnnouncements()
+	const n = 20
+	var refused atomic.Int32
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			e := store.Event{ID: store.EventID(time.Now()), Type: "t", Subject: "s" + strconv.Itoa(i), Body: []byte(`{}`), OccurredAt: time.Now()}
+			if i%5 == 0 {
+				e.RequestID = 404 // there is none
+			}
+			if _, err := a.Publish(t.Context(), e); err != nil {
+				refused.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if got := countRows(t, pool, `select count(*) from event`); got != n-n/5 || refused.Load() != n/5 {
+		t.Errorf("%d stored, %d refused", got, refused.Load())
+	}
+}
+
 func TestTheFormWithPersonalDataIsSealedAndPurgedWithTheOther(t *testing.T) {
 	s, pool := openSealed(t)
 	id := store.EventID(time.Now())
-	_, err := s.PublishEvent(t.Context(), store.Event{
+	_, err := s.NewAnnouncements().Publish(t.Context(), store.Event{
 		ID: id, Type: "approve", Subject: "s", Body: []byte(`{"ids": 1}`), DataPass: []byte(`{"email":"jeanne@example"}`), OccurredAt: time.Now(),
 	})
 	if err != nil {
