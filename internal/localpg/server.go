@@ -342,7 +342,9 @@ func (s *Server) wait(ctx context.Context, limit time.Duration) {
 func (s *Server) tidy() error {
 	var faults []error
 	if s.lock != nil {
-		faults = append(faults, s.lock.Close())
+		// Closing alone is not enough: a child that another goroutine is just
+		// starting holds a copy of the descriptor, and so the lock, until it execs.
+		faults = append(faults, syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN), s.lock.Close())
 	}
 	if s.layout.socket != "" && s.layout.ownSocket() {
 		faults = append(faults, os.RemoveAll(s.layout.socket))

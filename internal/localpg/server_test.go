@@ -359,3 +359,18 @@ func TestTailKeepsTheEnd(t *testing.T) {
 		t.Errorf("kept %d bytes, ending in %q", len(got), got[len(got)-4:])
 	}
 }
+
+// A child of another goroutine, forked and not yet begun, shares the lock's
+// descriptor: here it is duplicated for as long as the test lasts.
+func TestAStoppedServerGivesItsDirectoryBackAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := home(t)
+	srv := mustStart(t, Options{Dir: dir})
+	copied, err := syscall.Dup(int(srv.lock.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(copied)
+	mustStop(t, srv)
+	mustStop(t, mustStart(t, Options{Dir: dir}))
+}
