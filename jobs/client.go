@@ -88,7 +88,8 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 	for name := range w.Sources {
 		add(PartnerQueue(name))
 	}
-	w.Webhooks.due, w.Webhooks.holder, w.Webhooks.lanes = w.Store.NewDueSource(), uuid.New(), queues[QueueWebhooks].MaxWorkers
+	w.Webhooks.holder, w.Webhooks.lanes = uuid.New(), queues[QueueWebhooks].MaxWorkers
+	w.Webhooks.due = w.Store.NewDueSource(w.Webhooks.holder)
 	w.Webhooks.Waker.most = asidePerWorker * w.Webhooks.lanes
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Queues: queues, Workers: workers, Logger: logger,

@@ -39,6 +39,8 @@ type yard struct {
 	at       string // the receiver's URL
 	key      webhook.Key
 	policy   registry.DeliveryPolicy
+	workers  int           // of each queue
+	timeout  time.Duration // of one delivery
 	process  *process
 }
 
@@ -61,7 +63,12 @@ func yardPolicy() registry.DeliveryPolicy {
 
 func newYard(t *testing.T, change func(*registry.DeliveryPolicy)) *yard {
 	t.Helper()
-	y := &yard{t: t, clock: partnertest.NewClock(), key: webhook.NewKey(), policy: yardPolicy(), url: pgtest.URL(t, store.Migrate)}
+	return newYardOf(t, 20, time.Second, change)
+}
+
+func newYardOf(t *testing.T, workers int, timeout time.Duration, change func(*registry.DeliveryPolicy)) *yard {
+	t.Helper()
+	y := &yard{t: t, workers: workers, timeout: timeout, clock: partnertest.NewClock(), key: webhook.NewKey(), policy: yardPolicy(), url: pgtest.URL(t, store.Migrate)}
 	if change != nil {
 		change(&y.policy)
 	}
@@ -104,7 +111,7 @@ func (y *yard) start() *process {
 	if err := report.Err(); err != nil {
 		y.t.Fatal(err)
 	}
-	public, err := outbound.Public(outbound.PublicSettings{Allow: []string{"127.0.0.1"}, Timeouts: outbound.Timeouts{Total: time.Second}}, zerolog.Nop())
+	public, err := outbound.Public(outbound.PublicSettings{Allow: []string{"127.0.0.1"}, Timeouts: outbound.Timeouts{Total: y.timeout}}, zerolog.Nop())
 	if err != nil {
 		y.t.Fatal(err)
 	}
@@ -113,13 +120,13 @@ func (y *yard) start() *process {
 		Store: y.store, Now: y.clock.Now, Log: zerolog.Nop(), KeepBody: time.Hour,
 		Registry: registry.New(y.store, outbox, catalogue, noPolicy{}, registry.Settings{OpsAddress: "ops@hub.example"}, y.clock.Now),
 		Webhooks: Webhooks{
-			Deliverer: webhook.New(public), Sign: signForTests, Policy: y.policy, Timeout: time.Second, ClaimFor: 2 * time.Second,
-			Lease: 5 * time.Second, Waker: outbox.Waker(), KeepAttempts: 30 * 24 * time.Hour, KeepBodies: 30 * 24 * time.Hour,
+			Deliverer: webhook.New(public), Sign: signForTests, Policy: y.policy, Timeout: y.timeout, ClaimFor: 2 * time.Second,
+			Lease: 4*time.Second + y.timeout, Waker: outbox.Waker(), KeepAttempts: 30 * 24 * time.Hour, KeepBodies: 30 * 24 * time.Hour,
 		},
 	}
 	p.client, err = NewClient(y.pool, p.workers, Settings{
 		Timeout: 10 * time.Second, RescueAfter: time.Minute, FetchCooldown: 5 * time.Millisecond, Completed: time.Hour, Cancelled: time.Hour,
-		Discarded: time.Hour, WorkersFor: func(string) int { return 20 }, SoftStop: 5 * time.Second,
+		Discarded: time.Hour, WorkersFor: func(string) int { return y.workers }, SoftStop: 5 * time.Second,
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		y.t.Fatal(err)

@@ -55,6 +55,7 @@ type Ask struct {
 // DueSource answers many lanes with few statements.
 type DueSource struct {
 	store  *Store
+	holder uuid.UUID
 	gather gatherer[*dueAsk]
 }
 
@@ -75,16 +76,17 @@ const (
 	askTimeout    = 15 * time.Second
 )
 
-// NewDueSource gives a source.
-func (s *Store) NewDueSource() *DueSource {
-	d := &DueSource{store: s}
+// NewDueSource gives a source for the lanes that holder has taken.
+func (s *Store) NewDueSource(holder uuid.UUID) *DueSource {
+	d := &DueSource{store: s, holder: holder}
 	d.gather = gatherer[*dueAsk]{work: d.serve, max: 256, workers: 2}
 	return d
 }
 
 // Due gives what is due at the lane's endpoint, at most ask.N, first tries
 // before retries before replays. Nothing is marked: the lane is its only taker.
-// Nothing is given once the endpoint was changed or disabled.
+// Nothing is given once the endpoint was changed or disabled, or its lane is
+// another process's.
 func (d *DueSource) Due(ctx context.Context, ask Ask, now time.Time) ([]Due, error) {
 	a := &dueAsk{ask: ask, now: now, answer: make(chan dueAnswer, 1)}
 	d.gather.add(a)
@@ -106,7 +108,7 @@ func (d *DueSource) serve(batch []*dueAsk) {
 }
 
 func (d *DueSource) read(ctx context.Context, batch []*dueAsk) (map[int64][]Due, error) {
-	var p db.DueDeliveriesParams
+	p := db.DueDeliveriesParams{Holder: d.holder}
 	datapass := make(map[int64]bool, len(batch))
 	for _, a := range batch {
 		l := a.ask.Lane

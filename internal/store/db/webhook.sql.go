@@ -95,32 +95,33 @@ func (q *Queries) DisableEndpoint(ctx context.Context, now *time.Time, reason st
 
 const dueDeliveries = `-- name: DueDeliveries :many
 with asked as (
-    select unnest($2::bigint[]) as endpoint_id, unnest($3::integer[]) as version, unnest($4::boolean[]) as datapass,
-           unnest($5::integer[]) as n, unnest($6::integer[]) as look_at,
-           unnest($7::timestamptz[]) as from_first, unnest($8::timestamptz[]) as from_replay
+    select unnest($3::bigint[]) as endpoint_id, unnest($4::integer[]) as version, unnest($5::boolean[]) as datapass,
+           unnest($6::integer[]) as n, unnest($7::integer[]) as look_at,
+           unnest($8::timestamptz[]) as from_first, unnest($9::timestamptz[]) as from_replay
 ), owed as materialized (
-    select unnest($9::bigint[]) as endpoint_id, unnest($10::uuid[]) as event_id
+    select unnest($10::bigint[]) as endpoint_id, unnest($11::uuid[]) as event_id
 )
 select c.endpoint_id, c.event_id, c.rank, c.attempts, c.next_at, c.subject, c.seq, c.created_at, c.first_try_at,
        v.type, v.request_id, v.habilitation_id, v.occurred_at, v.correlation,
        (case when a.datapass then v.datapass_sealed else convert_to(v.body::text, 'UTF8') end)::bytea as body
 from asked a
 join endpoint e on e.id = a.endpoint_id and e.version = a.version and e.enabled
+join lane l on l.endpoint_id = a.endpoint_id and l.holder = $1 and l.until > clock_timestamp()
 cross join lateral (
     select w.endpoint_id, w.event_id, w.rank, w.attempts, w.next_at, w.subject, w.seq, w.ordered, w.created_at, w.first_try_at, w.last_status, w.last_error, w.abandoned_at, w.reason
     from (
         (select d.endpoint_id, d.event_id, d.rank, d.attempts, d.next_at, d.subject, d.seq, d.ordered, d.created_at, d.first_try_at, d.last_status, d.last_error, d.abandoned_at, d.reason from delivery d
-         where d.endpoint_id = a.endpoint_id and d.rank = 0 and d.next_at >= a.from_first and d.next_at <= $1 and d.abandoned_at is null
+         where d.endpoint_id = a.endpoint_id and d.rank = 0 and d.next_at >= a.from_first and d.next_at <= $2 and d.abandoned_at is null
            and (d.endpoint_id, d.event_id) not in (select o.endpoint_id, o.event_id from owed o)
          order by d.next_at, d.event_id limit a.look_at)
         union all
         (select d.endpoint_id, d.event_id, d.rank, d.attempts, d.next_at, d.subject, d.seq, d.ordered, d.created_at, d.first_try_at, d.last_status, d.last_error, d.abandoned_at, d.reason from delivery d
-         where d.endpoint_id = a.endpoint_id and d.rank = 1 and d.next_at <= $1 and d.abandoned_at is null
+         where d.endpoint_id = a.endpoint_id and d.rank = 1 and d.next_at <= $2 and d.abandoned_at is null
            and (d.endpoint_id, d.event_id) not in (select o.endpoint_id, o.event_id from owed o)
          order by d.next_at, d.event_id limit a.look_at)
         union all
         (select d.endpoint_id, d.event_id, d.rank, d.attempts, d.next_at, d.subject, d.seq, d.ordered, d.created_at, d.first_try_at, d.last_status, d.last_error, d.abandoned_at, d.reason from delivery d
-         where d.endpoint_id = a.endpoint_id and d.rank = 2 and d.next_at >= a.from_replay and d.next_at <= $1 and d.abandoned_at is null
+         where d.endpoint_id = a.endpoint_id and d.rank = 2 and d.next_at >= a.from_replay and d.next_at <= $2 and d.abandoned_at is null
            and (d.endpoint_id, d.event_id) not in (select o.endpoint_id, o.event_id from owed o)
          order by d.next_at, d.event_id limit a.look_at)
     ) w
@@ -134,6 +135,7 @@ join event v on v.id = c.event_id
 `
 
 type DueDeliveriesParams struct {
+	Holder        uuid.UUID
 	Now           time.Time
 	Endpoints     []int64
 	Versions      []int32
@@ -168,9 +170,10 @@ type DueDeliveriesRow struct {
 // replays, without what it has in hand. Of an ordered endpoint, only the first
 // of each subject (a scalar subquery: it is one look into the index each time,
 // whatever the planner thinks of the table). A lane whose endpoint was changed
-// meanwhile gets nothing.
+// meanwhile, or is another process's by now, gets nothing.
 func (q *Queries) DueDeliveries(ctx context.Context, arg DueDeliveriesParams) ([]DueDeliveriesRow, error) {
 	rows, err := q.db.Query(ctx, dueDeliveries,
+		arg.Holder,
 		arg.Now,
 		arg.Endpoints,
 		arg.Versions,

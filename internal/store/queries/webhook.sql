@@ -81,7 +81,7 @@ where e.enabled and (h.rest_until is null or h.rest_until <= @now) and (l.until 
 -- replays, without what it has in hand. Of an ordered endpoint, only the first
 -- of each subject (a scalar subquery: it is one look into the index each time,
 -- whatever the planner thinks of the table). A lane whose endpoint was changed
--- meanwhile gets nothing.
+-- meanwhile, or is another process's by now, gets nothing.
 with asked as (
     select unnest(@endpoints::bigint[]) as endpoint_id, unnest(@versions::integer[]) as version, unnest(@datapass::boolean[]) as datapass,
            unnest(@limits::integer[]) as n, unnest(@windows::integer[]) as look_at,
@@ -94,6 +94,7 @@ select c.endpoint_id, c.event_id, c.rank, c.attempts, c.next_at, c.subject, c.se
        (case when a.datapass then v.datapass_sealed else convert_to(v.body::text, 'UTF8') end)::bytea as body
 from asked a
 join endpoint e on e.id = a.endpoint_id and e.version = a.version and e.enabled
+join lane l on l.endpoint_id = a.endpoint_id and l.holder = @holder and l.until > clock_timestamp()
 cross join lateral (
     select w.*
     from (
