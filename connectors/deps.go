@@ -17,6 +17,7 @@ type Deps struct {
 	Public HTTPDoer
 	Ledger Ledger
 	Gate   Gate
+	Tasks  Tasks // orders to people, where no API can be called
 }
 
 // HTTPDoer sends a request. Its errors are transport errors only; statuses are

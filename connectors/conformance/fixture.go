@@ -58,6 +58,12 @@ type Fixture struct {
 	// Passes tells whether the gateway, or the token endpoint, takes the secret now.
 	Passes func(h connectors.Handle, secret connectors.Secret) bool
 
+	// Act has the people at the manager do what waits for them; nil unless the
+	// manager declares AsyncApproval. Refusal makes them refuse all of it, with
+	// these words.
+	Act     func()
+	Refusal func(reason string)
+
 	// Partner is the simulator, or what stands before a real peer; nil for a
 	// manager without one. Admin picks the calls of its administration side.
 	Partner *partnertest.Server
@@ -98,6 +104,7 @@ func Run(t *testing.T, open func(*testing.T) *Fixture) {
 	suite("revocation", revocationTests)
 	suite("reading", readingTests)
 	suite("partner", partnerTests)
+	suite("people", peopleTests)
 	if sample.Partner != nil {
 		t.Run("faults", func(t *testing.T) { runFaults(t, open, sample) })
 	}
@@ -134,5 +141,7 @@ func checks(f *Fixture) bool {
 	_, ok := f.Manager.(connectors.Checker)
 	return ok
 }
+
+func people(f *Fixture) bool { return f.Declared.AsyncApproval }
 
 func misconfigured(f *Fixture) bool { return f.Misconfigured != nil }

@@ -2,8 +2,6 @@ package jwtissuer
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
@@ -47,31 +45,16 @@ const healthKey = "health"
 type book struct{ ledger connectors.Ledger }
 
 func get[T any](ctx context.Context, b book, key string) (record T, found bool, err error) {
-	data, found, err := b.ledger.Get(ctx, key)
-	if err != nil || !found {
-		return record, false, err
-	}
-	if err := json.Unmarshal(data, &record); err != nil {
-		return record, false, fmt.Errorf("record %s: %w", key, err)
-	}
-	return record, true, nil
+	return connectors.ReadRecord[T](ctx, b.ledger, key)
 }
 
 func (b book) put(ctx context.Context, key string, record any) error {
-	data, err := json.Marshal(record)
-	if err != nil {
-		return err
-	}
-	return b.ledger.Put(ctx, key, data)
+	return connectors.WriteRecord(ctx, b.ledger, key, record)
 }
 
 // putNew writes a record that is written once; false when it is there.
 func (b book) putNew(ctx context.Context, key string, record any) (bool, error) {
-	data, err := json.Marshal(record)
-	if err != nil {
-		return false, err
-	}
-	return b.ledger.PutNew(ctx, key, data)
+	return connectors.WriteRecordOnce(ctx, b.ledger, key, record)
 }
 
 // standing is all that the records say of one reference.
