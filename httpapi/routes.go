@@ -18,6 +18,7 @@ import (
 	"github.com/passerelle-hub/passerelle/httpapi/hub"
 	"github.com/passerelle-hub/passerelle/httpapi/page"
 	"github.com/passerelle-hub/passerelle/httpapi/problem"
+	"github.com/passerelle-hub/passerelle/httpapi/team"
 	"github.com/passerelle-hub/passerelle/httpapi/token"
 	"github.com/passerelle-hub/passerelle/httpapi/v1"
 )
@@ -30,6 +31,7 @@ type Routes struct {
 	Bounces    http.Handler
 	Token      *token.Handler
 	Handover   *handover.Handler
+	Team       *team.Handler
 	V1         *v1.Handler
 	Hub        *hub.Handler
 	Mails      *hub.Unsubscribe
@@ -74,6 +76,9 @@ func (rt Routes) Handler() http.Handler {
 		r.Get("/remise/{link}", rt.Handover.Show)
 		r.Post("/remise/{link}", rt.Handover.Reveal)
 		r.Post("/remise/{link}/renouveler", rt.Handover.Renew)
+		r.Get("/tache/{link}", rt.Team.Show)
+		r.Post("/tache/{link}", rt.Team.Answer)
+		r.Post("/tache/{link}/renouveler", rt.Team.Renew)
 		r.Get("/desinscription/{choice}", rt.Mails.Show)
 		r.Post("/desinscription/{choice}", rt.Mails.Apply)
 	})

@@ -40,9 +40,10 @@ type sweep struct {
 }
 
 // Work repairs what a lost wake-up left, queues deliveries that are due, takes
-// up what waited for its settings, probes partners that rest, and purges.
+// up what waited for its settings, probes partners that rest, reminds people of
+// their tasks, and purges.
 func (w *sweep) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
-	return errors.Join(w.wake(ctx), w.assign(ctx), w.probe(ctx), w.purge(ctx))
+	return errors.Join(w.wake(ctx), w.assign(ctx), w.probe(ctx), w.remind(ctx), w.purge(ctx))
 }
 
 func (w *sweep) wake(ctx context.Context) error {
@@ -75,6 +76,19 @@ func (w *sweep) assign(ctx context.Context) error {
 	var errs []error
 	for _, id := range waiting {
 		errs = append(errs, w.Registry.Record(ctx, &registry.AssignManager{CredentialID: id}))
+	}
+	return errors.Join(errs...)
+}
+
+// remind mails the teams whose task waits for too long.
+func (w *sweep) remind(ctx context.Context) error {
+	due, err := w.Store.TasksToRemind(ctx, w.Now(), sweepBatch)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, id := range due {
+		errs = append(errs, ignoreStateError(w.Registry.Record(ctx, &registry.RemindTask{ID: id})))
 	}
 	return errors.Join(errs...)
 }

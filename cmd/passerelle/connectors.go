@@ -9,6 +9,7 @@ import (
 
 	"github.com/passerelle-hub/passerelle/config"
 	"github.com/passerelle-hub/passerelle/connectors"
+	"github.com/passerelle-hub/passerelle/connectors/byhand"
 	"github.com/passerelle-hub/passerelle/connectors/gravitee"
 	"github.com/passerelle-hub/passerelle/connectors/hydra"
 	"github.com/passerelle-hub/passerelle/connectors/jwtissuer"
@@ -29,6 +30,19 @@ type opener func(h *hub, deps connectors.Deps) (connectors.KeyManager, error)
 // own settings and gives what opens it.
 func connectorTypes() map[string]func(*config.Connector) (opener, error) {
 	return map[string]func(*config.Connector) (opener, error){
+		"byhand": func(c *config.Connector) (opener, error) {
+			settings := byhand.Default()
+			if err := c.Decode(&settings); err != nil {
+				return nil, err
+			}
+			return func(h *hub, deps connectors.Deps) (connectors.KeyManager, error) {
+				h.teams[deps.Name] = registry.Team{
+					Addresses: settings.Team, RemindEvery: settings.RemindEvery, Reminders: settings.Reminders, LinkLifetime: settings.LinkLifetime,
+				}
+				deps.Tasks = h.registry.Tasks(deps.Name)
+				return settings.Open(deps)
+			}, settings.Validate()
+		},
 		"gravitee": overHTTP(gravitee.Default, func(c *gravitee.Config) outbound.Settings { return c.Settings }),
 		"hydra":    overHTTP(hydra.Default, func(c *hydra.Config) outbound.Settings { return c.Settings }),
 		"keycloak": overHTTP(keycloak.Default, func(c *keycloak.Config) outbound.Settings { return c.Settings }),

@@ -50,16 +50,19 @@ func waitingJobs(ctx context.Context, env environment, args []string) error {
 
 func mending(words []string) (registry.Command, error) {
 	if len(words) != 2 {
-		return nil, &usageError{"jobs take-up ID | retry ID | pause PARTNER | resume PARTNER"}
+		return nil, &usageError{"jobs take-up ID | retry ID | remind TASK | pause PARTNER | resume PARTNER"}
 	}
 	switch words[0] {
-	case "take-up", "retry":
+	case "take-up", "retry", "remind":
 		id, err := uuid.Parse(words[1])
 		if err != nil {
 			return nil, &usageError{words[1] + " is no id"}
 		}
-		if words[0] == "retry" {
+		switch words[0] {
+		case "retry":
 			return &registry.RetryProvisioning{CredentialID: id}, nil
+		case "remind":
+			return &registry.RemindTask{ID: id, Now: true}, nil
 		}
 		return &registry.TakeUp{InboundID: id}, nil
 	case "pause":
@@ -67,7 +70,7 @@ func mending(words []string) (registry.Command, error) {
 	case "resume":
 		return &registry.ResumePartner{Name: words[1]}, nil
 	}
-	return nil, &usageError{"jobs take-up ID | retry ID | pause PARTNER | resume PARTNER"}
+	return nil, &usageError{"jobs take-up ID | retry ID | remind TASK | pause PARTNER | resume PARTNER"}
 }
 
 func whoami() string {
@@ -110,6 +113,14 @@ func printWaiting(out io.Writer, w store.Waiting) error {
 			why = "no manager is configured for the definition"
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%d\t%s %s\n", c.ID, c.Ref, c.Definition, c.Manager, c.State, c.Step, c.Attempts, c.Class, why)
+	}
+	section("tasks by hand", "  id\tmanager\ttask\tdefinition\tasked\tmails\tnext reminder", len(w.Tasks))
+	for _, k := range w.Tasks {
+		next := "-"
+		if k.RemindAt != nil {
+			next = k.RemindAt.Format(time.RFC3339)
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%d\t%s\n", k.ID, k.Manager, k.Key, k.Definition, k.AskedAt.Format(time.RFC3339), k.Mails, next)
 	}
 	section("webhooks", "  endpoint\tmessage\tevent\tdefinition\ttries\tnext\twhy", len(w.Deliveries))
 	for _, d := range w.Deliveries {

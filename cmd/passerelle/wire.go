@@ -28,6 +28,7 @@ import (
 	"github.com/passerelle-hub/passerelle/httpapi/handover"
 	hubapi "github.com/passerelle-hub/passerelle/httpapi/hub"
 	"github.com/passerelle-hub/passerelle/httpapi/inbound"
+	"github.com/passerelle-hub/passerelle/httpapi/team"
 	tokenapi "github.com/passerelle-hub/passerelle/httpapi/token"
 	"github.com/passerelle-hub/passerelle/internal/jose"
 	"github.com/passerelle-hub/passerelle/internal/registry"
@@ -49,6 +50,7 @@ type hub struct {
 	verifier    jose.Verifier
 	audiences   []string // of the built-in issuer's tokens
 	managers    map[string]jobs.Manager
+	teams       map[string]registry.Team // of the managers by hand
 	catalogue   *definitions.Live
 	definitions *catalogue
 	routes      httpapi.Routes
@@ -60,7 +62,7 @@ type hub struct {
 
 // build opens what the hub works with. Nothing runs yet.
 func build(ctx context.Context, c *config.Config, log zerolog.Logger) (*hub, error) {
-	h := &hub{config: c, log: log, now: time.Now, metrics: prometheus.NewRegistry()}
+	h := &hub{config: c, log: log, now: time.Now, metrics: prometheus.NewRegistry(), teams: map[string]registry.Team{}}
 	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := h.openStore(ctx); err != nil {
 		return nil, err
@@ -131,7 +133,7 @@ func (h *hub) openRegistry() error {
 	}
 	h.registry = registry.New(h.store, h.outbox, h.catalogue, policiesOf(h.config), registry.Settings{
 		PublicURL: h.config.Hub.PublicURL, TokenEnv: string(h.tokenEnv()), LinkLifetime: h.config.Handover.LinkLifetime,
-		OpsAddress: opsAddress(h.config.Hub.Contact), Capabilities: h.capabilities,
+		OpsAddress: opsAddress(h.config.Hub.Contact), Capabilities: h.capabilities, Teams: h.team,
 	}, h.now)
 	h.definitions.registry = h.registry
 	_, err = h.openKeys(jwtissuer.Default().Schedule())
@@ -144,6 +146,11 @@ func (h *hub) capabilities(manager string) (connectors.Capabilities, bool) {
 		return connectors.Capabilities{}, false
 	}
 	return m.Capabilities(), true
+}
+
+func (h *hub) team(manager string) (registry.Team, bool) {
+	team, ok := h.teams[manager]
+	return team, ok
 }
 
 // policies is what the settings say of each definition in this environment.
@@ -242,6 +249,10 @@ func (h *hub) openRoutes() error {
 	if err != nil {
 		return err
 	}
+	tasks, err := team.New(h.registry)
+	if err != nil {
+		return err
+	}
 	duration := httpapi.NewDuration()
 	h.metrics.MustRegister(duration)
 	h.routes = httpapi.Routes{
@@ -255,7 +266,7 @@ func (h *hub) openRoutes() error {
 			Registry: h.registry, Tokens: h.tokenReader(), Callers: callers, Definitions: h.catalogue.Definitions, MaxAge: h.config.Introspection.MaxAge,
 			KeySet: func(ctx context.Context) (jose.JWKS, error) { return jose.Publish(ctx, h.keys) },
 		},
-		Handover: pages, V1: h.apiV1(callers), Hub: h.apiHub(callers), Mails: unsubscribe, Docs: documentation, PerAddress: h.config.RateLimits.PerAddress,
+		Handover: pages, Team: tasks, V1: h.apiV1(callers), Hub: h.apiHub(callers), Mails: unsubscribe, Docs: documentation, PerAddress: h.config.RateLimits.PerAddress,
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"github.com/passerelle-hub/passerelle/connectors"
 	"github.com/passerelle-hub/passerelle/httpapi/page"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
@@ -52,7 +53,7 @@ const listLimit = 200
 // Router gives every route of the ops listener.
 func (h *Handler) Router() (http.Handler, error) {
 	var err error
-	h.pages, err = page.Parse(templates, template.FuncMap{"when": when, "since": since, "pause": pause})
+	h.pages, err = page.Parse(templates, template.FuncMap{"when": when, "since": since, "pause": pause, "task": task})
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +73,10 @@ func (h *Handler) Router() (http.Handler, error) {
 			r.Post("/credentials/{id}/retry", h.act(func(r *http.Request) (registry.Command, error) {
 				id, err := uuid.Parse(chi.URLParam(r, "id"))
 				return &registry.RetryProvisioning{CredentialID: id}, err
+			}))
+			r.Post("/tasks/{id}/remind", h.act(func(r *http.Request) (registry.Command, error) {
+				id, err := uuid.Parse(chi.URLParam(r, "id"))
+				return &registry.RemindTask{ID: id, Now: true}, err
 			}))
 			r.Post("/partners/{name}/pause", h.act(func(r *http.Request) (registry.Command, error) {
 				return &registry.PausePartner{Name: chi.URLParam(r, "name"), For: pausedByHand, By: userOf(r).Name, Reason: "mis en pause par un opérateur"}, nil
@@ -216,6 +221,20 @@ func pause(until *time.Time, by string) string {
 		return "reprise par un opérateur (pause demandée par " + by + ")"
 	default:
 		return when(until)
+	}
+}
+
+// task says in French what the people of a provider were asked.
+func task(kind string) string {
+	switch connectors.TaskKind(kind) {
+	case connectors.TaskOpen:
+		return "ouvrir un accès"
+	case connectors.TaskReplace:
+		return "remplacer une clé"
+	case connectors.TaskRights:
+		return "changer des droits"
+	default:
+		return "fermer un accès"
 	}
 }
 

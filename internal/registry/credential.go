@@ -224,6 +224,9 @@ func (cmd *RetryProvisioning) apply(ctx context.Context, u *unit) error {
 	if err != nil {
 		return err
 	}
+	if err := u.askAgain(ctx, req, c); err != nil {
+		return err
+	}
 	state := habilitation.CredentialState(c.State)
 	if Ending(c, u.at) {
 		u.then(RevocationRequested{c.ID, c.Manager})
@@ -364,6 +367,9 @@ func (cmd *CredentialIssued) keep(ctx context.Context, u *unit, c store.Credenti
 			return err
 		}
 	}
+	if err := u.tx.DropTaskSecrets(ctx, c.ID); err != nil { // a key that people gave is the credential's now
+		return err
+	}
 	return u.finish(ctx, c, "issue")
 }
 
@@ -425,6 +431,9 @@ func (u *unit) revoke(ctx context.Context, req habilitation.Request, c store.Cre
 		return err
 	}
 	if err := u.tx.CancelLinks(ctx, c.ID, u.at); err != nil {
+		return err
+	}
+	if err := u.tx.DropTaskSecrets(ctx, c.ID); err != nil {
 		return err
 	}
 	if err := u.dropRotation(ctx, req, c); err != nil {

@@ -121,6 +121,9 @@ type Settings struct {
 	// Capabilities of a connector instance, false for one that this hub lacks.
 	Capabilities func(manager string) (connectors.Capabilities, bool)
 
+	// Teams are the people who hold a manager's keys by hand; nil: none.
+	Teams func(manager string) (Team, bool)
+
 	// ProviderNotices are the addresses that a data provider wants told of each
 	// approval, by its slug; FranceConnectSupport those of FranceConnect's people
 	// (datapass.md, 7).

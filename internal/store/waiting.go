@@ -9,11 +9,12 @@ type Waiting struct {
 	Partners    []Partner
 	Deliveries  []WaitingDelivery
 	Mails       []WaitingMail
+	Tasks       []WaitingTask // people of a provider are waited for
 }
 
 // Empty reports that nothing waits.
 func (w Waiting) Empty() bool {
-	return len(w.Credentials)+len(w.Parked)+len(w.Partners)+len(w.Deliveries)+len(w.Mails) == 0
+	return len(w.Credentials)+len(w.Parked)+len(w.Partners)+len(w.Deliveries)+len(w.Mails)+len(w.Tasks) == 0
 }
 
 // Waiting reads it, at most limit rows of each kind.
@@ -38,6 +39,9 @@ func (s *Store) Waiting(ctx context.Context, limit int) (Waiting, error) {
 	if w.Deliveries, err = s.WaitingDeliveries(ctx, limit); err != nil {
 		return w, err
 	}
-	w.Mails, err = s.WaitingMails(ctx, limit)
+	if w.Mails, err = s.WaitingMails(ctx, limit); err != nil {
+		return w, err
+	}
+	w.Tasks, err = s.WaitingTasks(ctx, limit)
 	return w, err
 }

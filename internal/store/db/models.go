@@ -234,6 +234,30 @@ type Habilitation struct {
 	UpdatedAt    time.Time
 }
 
+type HandTask struct {
+	ID           uuid.UUID
+	Manager      string
+	Key          string
+	Kind         string
+	CredentialID uuid.UUID
+	RequestID    int64
+	Definition   string
+	Rights       []string
+	Instructions string
+	WantsKey     bool
+	Replaces     string
+	GraceMs      int64
+	EndsAt       *time.Time
+	State        string
+	SecretSealed []byte
+	Reason       string
+	AskedAt      time.Time
+	AnsweredAt   *time.Time
+	Mails        int32
+	MailedAt     time.Time
+	RemindAt     *time.Time
+}
+
 type HandoverLink struct {
 	ID              uuid.UUID
 	CredentialID    uuid.UUID
