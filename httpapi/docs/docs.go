@@ -15,6 +15,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/passerelle-hub/passerelle/httpapi/page"
+	"github.com/passerelle-hub/passerelle/httpapi/problem"
 )
 
 //go:embed shared.html pages samples
@@ -113,9 +114,10 @@ func (h *Handler) Router(notFound http.HandlerFunc) http.Handler {
 
 // view is what a page's template shows.
 type view struct {
-	URL     string // of the hub
-	Page    Entry
-	Entries []Entry
+	URL      string // of the hub
+	Page     Entry
+	Entries  []Entry
+	Problems []problem.Type
 }
 
 func (h *Handler) index(w http.ResponseWriter, r *http.Request) {
@@ -128,7 +130,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, e Entry) {
 }
 
 func (h *Handler) view(e Entry) view {
-	return view{URL: h.settings.PublicURL, Page: e, Entries: h.entries}
+	return view{URL: h.settings.PublicURL, Page: e, Entries: h.entries, Problems: problem.Types()}
 }
 
 // Code is a sample: a file of samples/.

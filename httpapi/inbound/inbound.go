@@ -83,7 +83,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, problem.New(http.StatusRequestEntityTooLarge, "trop-grand", "Corps trop grand", "Le corps dépasse la taille admise.")
+		return nil, problem.New(http.StatusRequestEntityTooLarge, "corps-trop-grand", "Corps trop grand", "Le corps dépasse la taille admise.")
 	case err != nil:
 		return nil, problem.New(http.StatusBadRequest, "corps", "Corps incomplet", "Le corps n'a pas été reçu en entier.")
 	}

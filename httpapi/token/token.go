@@ -44,7 +44,7 @@ func (h *Handler) Introspect(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return problem.New(http.StatusRequestEntityTooLarge, "trop-grand", "Corps trop grand", "Le formulaire dépasse 16 Kio.")
+			return problem.New(http.StatusRequestEntityTooLarge, "corps-trop-grand", "Corps trop grand", "Le formulaire dépasse 16 Kio.")
 		}
 		return problem.New(http.StatusBadRequest, "corps", "Corps illisible", "Un formulaire (application/x-www-form-urlencoded) est attendu.")
 	}
