@@ -69,7 +69,9 @@ func (rt Routes) Handler() http.Handler {
 
 	r.Handle("/assets/*", page.Assets())
 	if rt.Docs != nil {
-		r.Mount("/docs", limitByAddress(rt.PerAddress, tooMany)(rt.Docs.Router(notFound)))
+		limit := limitByAddress(rt.PerAddress, tooMany)
+		r.Mount("/docs", limit(rt.Docs.Router(notFound)))
+		r.With(limit).Get("/openapi.yaml", rt.Docs.OpenAPI)
 	}
 	r.Group(func(r chi.Router) {
 		r.Use(http.NewCrossOriginProtection().Handler, limitByAddress(rt.PerAddress, tooMany))

@@ -245,7 +245,7 @@ func (h *hub) openRoutes() error {
 	if err != nil {
 		return err
 	}
-	documentation, err := docs.New(docs.Settings{PublicURL: h.config.Hub.PublicURL})
+	documentation, err := docs.New(docs.Settings{PublicURL: h.config.Hub.PublicURL, OpenAPI: httpapi.OpenAPI})
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ var files embed.FS
 // Settings is what the pages say of this hub.
 type Settings struct {
 	PublicURL string // without a slash at its end
+	OpenAPI   []byte // the contract of the API, YAML
 }
 
 // Entry is one page, as the index and the menu show it.
@@ -37,11 +38,16 @@ type Handler struct {
 	settings Settings
 	pages    *page.Set
 	entries  []Entry
+	api      *API
 }
 
 // New reads the pages; an error is a fault of one of the embedded files.
 func New(s Settings) (*Handler, error) {
 	h := &Handler{settings: s}
+	var err error
+	if h.api, err = ReadAPI(s.OpenAPI); err != nil {
+		return nil, err
+	}
 	shared, err := files.ReadFile("shared.html")
 	if err != nil {
 		return nil, err
@@ -50,7 +56,7 @@ func New(s Settings) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if h.pages, err = page.Parse(folder, template.FuncMap{"sample": Sample}, string(shared)); err != nil {
+	if h.pages, err = page.Parse(folder, template.FuncMap{"sample": Sample, "table": captioned, "place": place}, string(shared)); err != nil {
 		return nil, err
 	}
 	for _, name := range h.pages.Names() {
@@ -99,6 +105,7 @@ func (h *Handler) Router(notFound http.HandlerFunc) http.Handler {
 	for _, e := range h.entries {
 		r.Get("/"+e.Slug, func(w http.ResponseWriter, r *http.Request) { h.write(w, r, e) })
 	}
+	r.Get("/openapi.yaml", h.OpenAPI)
 	r.Get("/exemples/*", func(w http.ResponseWriter, r *http.Request) {
 		s, err := Sample(chi.URLParam(r, "*"))
 		if err != nil {
@@ -112,12 +119,33 @@ func (h *Handler) Router(notFound http.HandlerFunc) http.Handler {
 	return r
 }
 
+// OpenAPI serves the contract itself. Browsers of other sites may read it: it
+// is public, and tools that show contracts run in them.
+func (h *Handler) OpenAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Content-Type", "application/yaml")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Write(h.settings.OpenAPI)
+}
+
 // view is what a page's template shows.
 type view struct {
 	URL      string // of the hub
 	Page     Entry
 	Entries  []Entry
 	Problems []problem.Type
+	API      *API
+}
+
+type table struct {
+	Caption string
+	Rows    []Field
+}
+
+func captioned(caption string, rows []Field) table { return table{caption, rows} }
+
+func place(in string) string {
+	return map[string]string{"path": "dans le chemin", "query": "dans l’adresse", "header": "en-tête"}[in]
 }
 
 func (h *Handler) index(w http.ResponseWriter, r *http.Request) {
@@ -130,7 +158,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, e Entry) {
 }
 
 func (h *Handler) view(e Entry) view {
-	return view{URL: h.settings.PublicURL, Page: e, Entries: h.entries, Problems: problem.Types()}
+	return view{URL: h.settings.PublicURL, Page: e, Entries: h.entries, Problems: problem.Types(), API: h.api}
 }
 
 // Code is a sample: a file of samples/.

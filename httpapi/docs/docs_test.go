@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/passerelle-hub/passerelle/httpapi"
 	"github.com/passerelle-hub/passerelle/httpapi/docs"
 	"github.com/passerelle-hub/passerelle/httpapi/page"
 )
@@ -17,7 +18,7 @@ import (
 // served gives every page of the documentation by its address.
 func served(t *testing.T) map[string]string {
 	t.Helper()
-	h, err := docs.New(docs.Settings{PublicURL: "https://hub.example"})
+	h, err := docs.New(docs.Settings{PublicURL: "https://hub.example", OpenAPI: httpapi.OpenAPI})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/passerelle-hub/passerelle/httpapi/apitest"
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
 )
 
@@ -143,6 +146,25 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 	for name := range table {
 		if !walked[name] {
 			t.Errorf("%s is in the table and not served", name)
+		}
+	}
+}
+
+func TestTheContractNamesTheRolesThatTheTableLetsThrough(t *testing.T) {
+	t.Parallel()
+	table, roles := documented(t)
+	contract := apitest.Load(t).Document
+	for route, row := range table {
+		method, path, _ := strings.Cut(route, " ")
+		var want []any
+		for _, role := range roles {
+			if row[role] < 300 {
+				want = append(want, role)
+			}
+		}
+		got := contract.Paths.Find("/hub/v1" + path).GetOperation(method).Extensions["x-roles"]
+		if diff := cmp.Diff(any(want), got); diff != "" {
+			t.Errorf("x-roles of %s in openapi.yaml (-table +contract):\n%s", route, diff)
 		}
 	}
 }
