@@ -77,15 +77,15 @@ type (
 		Status          string `json:"status"`
 	}
 	subscriptionJSON struct {
-		ID                 string                     `json:"id"`
-		DatapassID         int64                      `json:"datapassId"`
-		ProcessCode        string                     `json:"processCode"`
-		Subscriber         connectors.OrganizationRef `json:"subscriber"`
-		Status             string                     `json:"status"`
-		AccessMode         *string                    `json:"accessMode"`
-		DelegationActor    json.RawMessage            `json:"delegationActor"`
-		CreationDateTime   dateTime                   `json:"creationDateTime"`
-		ActivateDateTime   dateTime                   `json:"activateDateTime"`
+		ID               string                     `json:"id"`
+		DatapassID       int64                      `json:"datapassId"`
+		ProcessCode      string                     `json:"processCode"`
+		Subscriber       connectors.OrganizationRef `json:"subscriber"`
+		Status           string                     `json:"status"`
+		AccessMode       *string                    `json:"accessMode"`
+		DelegationActor  json.RawMessage            `json:"delegationActor"`
+		CreationDateTime dateTime                   `json:"creationDateTime"`
+		ActivateDateTime dateTime                   `json:"activateDateTime"`
 	}
 	subscriptionRequestJSON struct {
 		DatapassID            int64                      `json:"datapassId"`
