@@ -20,6 +20,7 @@ type Answer struct {
 	Status int
 	Header map[string]string
 	Body   []byte
+	Sealed bool // the body holds a secret: it is kept sealed
 	At     time.Time
 }
 
@@ -38,7 +39,12 @@ func (t *Tx) Answer(ctx context.Context, k AnswerKey) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	a := Answer{Hash: row.Hash, Status: int(row.Status), Body: row.Body, At: row.CreatedAt}
+	a := Answer{Hash: row.Hash, Status: int(row.Status), Body: row.Body, Sealed: row.Sealed, At: row.CreatedAt}
+	if a.Sealed {
+		if a.Body, err = t.ring.Open(row.Body, answerAD(k)); err != nil {
+			return Answer{}, err
+		}
+	}
 	return a, json.Unmarshal(row.Header, &a.Header)
 }
 
@@ -48,10 +54,17 @@ func (t *Tx) SaveAnswer(ctx context.Context, k AnswerKey, a Answer) error {
 	if err != nil {
 		return err
 	}
+	if a.Sealed {
+		if a.Body, err = t.ring.Seal(a.Body, answerAD(k)); err != nil {
+			return err
+		}
+	}
 	return t.q.SaveIdempotentAnswer(ctx, db.SaveIdempotentAnswerParams{
-		Caller: k.Caller, Key: k.Key, Hash: a.Hash, Status: int32(a.Status), Header: header, Body: a.Body, CreatedAt: a.At,
+		Caller: k.Caller, Key: k.Key, Hash: a.Hash, Status: int32(a.Status), Header: header, Body: a.Body, Sealed: a.Sealed, CreatedAt: a.At,
 	})
 }
+
+func answerAD(k AnswerKey) []byte { return []byte("idempotent_answer/" + k.Caller + "/" + k.Key) }
 
 // PurgeAnswers drops those stored before a time, at most limit of them.
 func (s *Store) PurgeAnswers(ctx context.Context, before time.Time, limit int) (int64, error) {

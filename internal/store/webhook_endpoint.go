@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,6 +27,8 @@ type NewEndpoint struct {
 	Ordered     bool
 	Rate        float64 // deliveries a second; 0: no limit
 	MaxInFlight int
+	Environment string // of X-App-Environment; "": the hub's
+	Contact     string // address told of failures, beside the developers
 	Enabled     bool
 	TestedURL   string
 	CreatedBy   string
@@ -35,29 +39,51 @@ type NewEndpoint struct {
 type Endpoint struct {
 	ID             int64
 	Definition     string // or Editor
-	Editor         string
+	Editor         string // id of a service provider, or SIRET
 	URL            string
 	Description    string
 	Events         []string
 	Format         string
+	HeaderNames    []string // the owner's own headers; their values are sealed
 	Ordered        bool
 	Rate           float64 // deliveries a second; 0: no limit
 	MaxInFlight    int
+	Environment    string // of X-App-Environment; "": the hub's
+	Contact        string // address told of failures, beside the developers
 	Enabled        bool
-	TestedURL      string
+	TestedURL      string       // the last test passed there; "": the last one failed
+	Test           EndpointTest // the last one
+	PreviousUntil  time.Time    // the secret before signs too until then; zero: there is none
 	DisabledAt     time.Time
 	DisabledReason string
+	DisabledBy     string // an actor
 	CreatedBy      string
 	Version        int32
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 }
 
+// EndpointTest is what came of a test event.
+type EndpointTest struct {
+	At         time.Time // zero: never tested
+	Passed     bool
+	Status     int // 0: no complete answer
+	ErrorClass string
+	Error      string
+	Duration   time.Duration
+	Answer     string // its first characters
+}
+
 func endpointOf(r db.EndpointByIDRow) Endpoint {
 	return Endpoint{
 		ID: r.ID, Definition: r.Definition, Editor: r.Editor, URL: r.Url, Description: r.Description, Events: r.Events, Format: r.Format,
-		Ordered: r.Ordered, Rate: val(r.RateLimit), MaxInFlight: int(r.MaxInFlight), Enabled: r.Enabled, TestedURL: r.TestedUrl,
-		DisabledAt: val(r.DisabledAt), DisabledReason: r.DisabledReason, CreatedBy: r.CreatedBy, Version: r.Version,
+		HeaderNames: r.HeaderNames, Ordered: r.Ordered, Rate: val(r.RateLimit), MaxInFlight: int(r.MaxInFlight), Environment: r.Environment,
+		Contact: r.Contact, Enabled: r.Enabled, TestedURL: r.TestedUrl, PreviousUntil: val(r.PreviousUntil),
+		Test: EndpointTest{
+			At: val(r.TestedAt), Passed: r.TestPassed, Status: int(val(r.TestStatus)), ErrorClass: r.TestErrorClass, Error: r.TestError,
+			Duration: time.Duration(r.TestDurationMs) * time.Millisecond, Answer: r.TestAnswer,
+		},
+		DisabledAt: val(r.DisabledAt), DisabledReason: r.DisabledReason, DisabledBy: r.DisabledBy, CreatedBy: r.CreatedBy, Version: r.Version,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 }
@@ -72,17 +98,27 @@ func (t *Tx) InsertEndpoint(ctx context.Context, e NewEndpoint) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var headers []byte
-	if len(e.Headers) > 0 {
-		if headers, err = t.sealJSON(e.Headers, endpointAD(id, "headers")); err != nil {
-			return 0, err
-		}
+	headers, err := t.sealHeaders(id, e.Headers)
+	if err != nil {
+		return 0, err
 	}
 	return t.q.InsertEndpoint(ctx, db.InsertEndpointParams{
 		ID: id, Definition: e.Definition, Editor: e.Editor, Url: e.URL, Description: e.Description, Events: e.Events, Format: e.Format,
-		SecretsSealed: secrets, HeadersSealed: headers, Ordered: e.Ordered, RateLimit: ptr(e.Rate), MaxInFlight: int32(e.MaxInFlight),
+		SecretsSealed: secrets, HeadersSealed: headers, HeaderNames: names(e.Headers), Ordered: e.Ordered, RateLimit: ptr(e.Rate),
+		MaxInFlight: int32(e.MaxInFlight), Environment: e.Environment, Contact: e.Contact,
 		Enabled: e.Enabled, TestedUrl: e.TestedURL, CreatedBy: e.CreatedBy, Now: e.Now,
 	})
+}
+
+func (t *Tx) sealHeaders(id int64, headers map[string]string) ([]byte, error) {
+	if len(headers) == 0 {
+		return nil, nil
+	}
+	return t.sealJSON(headers, endpointAD(id, "headers"))
+}
+
+func names(headers map[string]string) []string {
+	return slices.AppendSeq([]string{}, maps.Keys(headers))
 }
 
 func (t *Tx) sealJSON(v any, associated []byte) ([]byte, error) {
@@ -125,7 +161,10 @@ func (s *Store) Target(ctx context.Context, id int64, now time.Time) (Lane, erro
 	if err != nil {
 		return Lane{}, notFound(err, "endpoint", id)
 	}
-	l := Lane{EndpointID: row.ID, URL: row.Url, Format: row.Format, Version: row.Version}
+	l := Lane{
+		EndpointID: row.ID, Definition: row.Definition, Editor: row.Editor, URL: row.Url, Format: row.Format, Environment: row.Environment,
+		Version: row.Version,
+	}
 	if l.Secrets, err = s.liveSecrets(id, row.SecretsSealed, now); err != nil {
 		return l, err
 	}
@@ -153,9 +192,9 @@ func (t *Tx) LockEndpoint(ctx context.Context, id int64) error {
 	return notFound(err, "endpoint", id)
 }
 
-// DisableEndpoint stops sending to it.
-func (t *Tx) DisableEndpoint(ctx context.Context, id int64, reason string, now time.Time) error {
-	return t.q.DisableEndpoint(ctx, &now, reason, id)
+// DisableEndpoint stops sending to it; by is an actor.
+func (t *Tx) DisableEndpoint(ctx context.Context, id int64, reason, by string, now time.Time) error {
+	return t.q.DisableEndpoint(ctx, &now, reason, by, id)
 }
 
 // MarkWarned notes that the owners of a failing endpoint are told; true when

@@ -21,6 +21,7 @@ type Event struct {
 	Type           string    // "approve", "token.issued"
 	Definition     string
 	Editor         string // service provider that the request names; "" for none
+	EditorSIRET    string // its SIRET; "" when it is not known
 	RequestID      int64
 	HabilitationID int64 // 0: none
 	// Subject is what order is kept for. The caller holds a lock on it, so that
@@ -172,7 +173,7 @@ func publish(ctx context.Context, q *db.Queries, ring Sealer, e Event) ([]int64,
 		return nil, err
 	}
 	return q.PublishEvent(ctx, db.PublishEventParams{
-		ID: e.ID, Type: e.Type, Definition: e.Definition, Editor: e.Editor, RequestID: ptr(e.RequestID), HabilitationID: ptr(e.HabilitationID),
+		ID: e.ID, Type: e.Type, Definition: e.Definition, Editor: e.Editor, EditorSiret: e.EditorSIRET, RequestID: ptr(e.RequestID), HabilitationID: ptr(e.HabilitationID),
 		Subject: e.Subject, Body: e.Body, DatapassSealed: sealed, OccurredAt: e.OccurredAt, Correlation: e.Correlation,
 	})
 }

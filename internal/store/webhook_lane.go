@@ -32,6 +32,7 @@ type Lane struct {
 	Ordered     bool
 	Rate        float64 // deliveries a second; 0: no limit
 	MaxInFlight int
+	Environment string // of X-App-Environment; "": the hub's
 	Version     int32
 	Health      Health
 	PacedUntil  time.Time // when the rate allows the next one
@@ -67,7 +68,7 @@ func (s *Store) TakeLane(ctx context.Context, endpointID int64, holder uuid.UUID
 	}
 	l := Lane{
 		EndpointID: row.ID, Definition: row.Definition, Editor: row.Editor, URL: row.Url, Format: row.Format, Ordered: row.Ordered,
-		Rate: val(row.RateLimit), MaxInFlight: int(row.MaxInFlight), Version: row.Version, PacedUntil: val(row.PacedUntil),
+		Rate: val(row.RateLimit), MaxInFlight: int(row.MaxInFlight), Environment: row.Environment, Version: row.Version, PacedUntil: val(row.PacedUntil),
 		Health: Health{
 			Failures: int(row.Failures), FailingSince: val(row.FailingSince), RestUntil: val(row.RestUntil), Rests: int(row.Rests),
 			InFlight: int(val(row.InFlight)), Slow: row.Slow, LastOKAt: val(row.LastOkAt), LastFailedAt: val(row.LastFailedAt),
@@ -110,32 +111,41 @@ func (s *Store) EndpointsWithDue(ctx context.Context, now time.Time) ([]int64, e
 	return s.q.EndpointsWithDue(ctx, &now)
 }
 
-// EndpointSecret is one signing secret of an endpoint: 64 hex characters.
+// EndpointSecret is one signing secret of an endpoint: 64 hex characters, or
+// whsec_ and base64.
 type EndpointSecret struct {
 	Value    string    `json:"value"`
 	NotAfter time.Time `json:"not_after,omitzero"` // zero: no end
 }
+
+// Live reports whether the secret still signs.
+func (e EndpointSecret) Live(now time.Time) bool { return e.NotAfter.IsZero() || e.NotAfter.After(now) }
 
 func endpointAD(id int64, what string) []byte {
 	return []byte("endpoint/" + strconv.FormatInt(id, 10) + "/" + what)
 }
 
 func (s *Store) liveSecrets(id int64, sealed []byte, now time.Time) ([]connectors.Secret, error) {
-	clear, err := s.ring.Open(sealed, endpointAD(id, "secrets"))
+	secrets, err := openSecrets(s.ring, id, sealed)
 	if err != nil {
-		return nil, err
-	}
-	var secrets []EndpointSecret
-	if err := json.Unmarshal(clear, &secrets); err != nil {
 		return nil, err
 	}
 	var live []connectors.Secret
 	for _, secret := range secrets {
-		if secret.NotAfter.IsZero() || secret.NotAfter.After(now) {
+		if secret.Live(now) {
 			live = append(live, connectors.NewSecret(secret.Value))
 		}
 	}
 	return live, nil
+}
+
+func openSecrets(ring Sealer, id int64, sealed []byte) ([]EndpointSecret, error) {
+	clear, err := ring.Open(sealed, endpointAD(id, "secrets"))
+	if err != nil {
+		return nil, err
+	}
+	var secrets []EndpointSecret
+	return secrets, json.Unmarshal(clear, &secrets)
 }
 
 func (s *Store) ownHeaders(id int64, sealed []byte) (map[string]string, error) {

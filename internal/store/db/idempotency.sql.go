@@ -12,7 +12,7 @@ import (
 )
 
 const idempotentAnswer = `-- name: IdempotentAnswer :one
-select hash, status, header, body, created_at from idempotent_answer where caller = $1 and key = $2
+select hash, status, header, body, sealed, created_at from idempotent_answer where caller = $1 and key = $2
 `
 
 type IdempotentAnswerRow struct {
@@ -20,6 +20,7 @@ type IdempotentAnswerRow struct {
 	Status    int32
 	Header    json.RawMessage
 	Body      []byte
+	Sealed    bool
 	CreatedAt time.Time
 }
 
@@ -31,6 +32,7 @@ func (q *Queries) IdempotentAnswer(ctx context.Context, caller string, key strin
 		&i.Status,
 		&i.Header,
 		&i.Body,
+		&i.Sealed,
 		&i.CreatedAt,
 	)
 	return i, err
@@ -50,10 +52,10 @@ func (q *Queries) PurgeIdempotentAnswers(ctx context.Context, before time.Time, 
 }
 
 const saveIdempotentAnswer = `-- name: SaveIdempotentAnswer :exec
-insert into idempotent_answer (caller, key, hash, status, header, body, created_at)
-values ($1, $2, $3, $4, $5, $6, $7)
+insert into idempotent_answer (caller, key, hash, status, header, body, sealed, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict (caller, key) do update
-set hash = excluded.hash, status = excluded.status, header = excluded.header, body = excluded.body, created_at = excluded.created_at
+set hash = excluded.hash, status = excluded.status, header = excluded.header, body = excluded.body, sealed = excluded.sealed, created_at = excluded.created_at
 `
 
 type SaveIdempotentAnswerParams struct {
@@ -63,6 +65,7 @@ type SaveIdempotentAnswerParams struct {
 	Status    int32
 	Header    json.RawMessage
 	Body      []byte
+	Sealed    bool
 	CreatedAt time.Time
 }
 
@@ -75,6 +78,7 @@ func (q *Queries) SaveIdempotentAnswer(ctx context.Context, arg SaveIdempotentAn
 		arg.Status,
 		arg.Header,
 		arg.Body,
+		arg.Sealed,
 		arg.CreatedAt,
 	)
 	return err

@@ -169,6 +169,29 @@ type Endpoint struct {
 	Version        int32
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Environment    string
+	Contact        string
+	HeaderNames    []string
+	PreviousUntil  *time.Time
+	TestStartedAt  *time.Time
+	TestedAt       *time.Time
+	TestPassed     bool
+	TestStatus     *int32
+	TestErrorClass string
+	TestError      string
+	TestDurationMs int32
+	TestAnswer     string
+	DisabledBy     string
+}
+
+type EndpointChange struct {
+	ID          int64
+	EndpointID  int64
+	At          time.Time
+	Actor       string
+	Event       string
+	Detail      json.RawMessage
+	Correlation string
 }
 
 type EndpointHealth struct {
@@ -184,6 +207,11 @@ type EndpointHealth struct {
 	LastStatus   *int32
 	LastError    string
 	WarnedAt     *time.Time
+}
+
+type EndpointRemoved struct {
+	EndpointID int64
+	At         time.Time
 }
 
 type EndpointToken struct {
@@ -209,6 +237,7 @@ type Event struct {
 	DatapassSealed []byte
 	OccurredAt     time.Time
 	Correlation    string
+	EditorSiret    string
 }
 
 type ExpiryNotice struct {
@@ -298,6 +327,7 @@ type IdempotentAnswer struct {
 	Header    json.RawMessage
 	Body      []byte
 	CreatedAt time.Time
+	Sealed    bool
 }
 
 type InboundEvent struct {

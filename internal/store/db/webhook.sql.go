@@ -84,12 +84,17 @@ func (q *Queries) AttemptsOf(ctx context.Context, endpointID int64, since *time.
 }
 
 const disableEndpoint = `-- name: DisableEndpoint :exec
-update endpoint set enabled = false, disabled_at = $1, disabled_reason = $2, version = version + 1, updated_at = $1
-where id = $3
+update endpoint set enabled = false, disabled_at = $1, disabled_reason = $2, disabled_by = $3, version = version + 1, updated_at = $1
+where id = $4
 `
 
-func (q *Queries) DisableEndpoint(ctx context.Context, now *time.Time, reason string, iD int64) error {
-	_, err := q.db.Exec(ctx, disableEndpoint, now, reason, iD)
+func (q *Queries) DisableEndpoint(ctx context.Context, now *time.Time, reason string, disabledBy string, iD int64) error {
+	_, err := q.db.Exec(ctx, disableEndpoint,
+		now,
+		reason,
+		disabledBy,
+		iD,
+	)
 	return err
 }
 
@@ -220,8 +225,9 @@ func (q *Queries) DueDeliveries(ctx context.Context, arg DueDeliveriesParams) ([
 }
 
 const endpointByID = `-- name: EndpointByID :one
-select id, definition, editor, url, description, events, format, ordered, rate_limit, max_in_flight, enabled, tested_url, disabled_at,
-       disabled_reason, created_by, version, created_at, updated_at
+select id, definition, editor, url, description, events, format, header_names, ordered, rate_limit, max_in_flight, environment, contact, enabled,
+       tested_url, tested_at, test_passed, test_status, test_error_class, test_error, test_duration_ms, test_answer, previous_until,
+       disabled_at, disabled_reason, disabled_by, created_by, version, created_at, updated_at
 from endpoint where id = $1
 `
 
@@ -233,13 +239,25 @@ type EndpointByIDRow struct {
 	Description    string
 	Events         []string
 	Format         string
+	HeaderNames    []string
 	Ordered        bool
 	RateLimit      *float64
 	MaxInFlight    int32
+	Environment    string
+	Contact        string
 	Enabled        bool
 	TestedUrl      string
+	TestedAt       *time.Time
+	TestPassed     bool
+	TestStatus     *int32
+	TestErrorClass string
+	TestError      string
+	TestDurationMs int32
+	TestAnswer     string
+	PreviousUntil  *time.Time
 	DisabledAt     *time.Time
 	DisabledReason string
+	DisabledBy     string
 	CreatedBy      string
 	Version        int32
 	CreatedAt      time.Time
@@ -257,13 +275,25 @@ func (q *Queries) EndpointByID(ctx context.Context, id int64) (EndpointByIDRow, 
 		&i.Description,
 		&i.Events,
 		&i.Format,
+		&i.HeaderNames,
 		&i.Ordered,
 		&i.RateLimit,
 		&i.MaxInFlight,
+		&i.Environment,
+		&i.Contact,
 		&i.Enabled,
 		&i.TestedUrl,
+		&i.TestedAt,
+		&i.TestPassed,
+		&i.TestStatus,
+		&i.TestErrorClass,
+		&i.TestError,
+		&i.TestDurationMs,
+		&i.TestAnswer,
+		&i.PreviousUntil,
 		&i.DisabledAt,
 		&i.DisabledReason,
+		&i.DisabledBy,
 		&i.CreatedBy,
 		&i.Version,
 		&i.CreatedAt,
@@ -311,13 +341,16 @@ func (q *Queries) EndpointHealth(ctx context.Context, endpointID int64) (Endpoin
 }
 
 const endpointTarget = `-- name: EndpointTarget :one
-select id, url, format, secrets_sealed, headers_sealed, version from endpoint where id = $1
+select id, definition, editor, url, format, environment, secrets_sealed, headers_sealed, version from endpoint where id = $1
 `
 
 type EndpointTargetRow struct {
 	ID            int64
+	Definition    string
+	Editor        string
 	Url           string
 	Format        string
+	Environment   string
 	SecretsSealed []byte
 	HeadersSealed []byte
 	Version       int32
@@ -328,8 +361,11 @@ func (q *Queries) EndpointTarget(ctx context.Context, id int64) (EndpointTargetR
 	var i EndpointTargetRow
 	err := row.Scan(
 		&i.ID,
+		&i.Definition,
+		&i.Editor,
 		&i.Url,
 		&i.Format,
+		&i.Environment,
 		&i.SecretsSealed,
 		&i.HeadersSealed,
 		&i.Version,
@@ -338,8 +374,9 @@ func (q *Queries) EndpointTarget(ctx context.Context, id int64) (EndpointTargetR
 }
 
 const endpoints = `-- name: Endpoints :many
-select id, definition, editor, url, description, events, format, ordered, rate_limit, max_in_flight, enabled, tested_url, disabled_at,
-       disabled_reason, created_by, version, created_at, updated_at
+select id, definition, editor, url, description, events, format, header_names, ordered, rate_limit, max_in_flight, environment, contact, enabled,
+       tested_url, tested_at, test_passed, test_status, test_error_class, test_error, test_duration_ms, test_answer, previous_until,
+       disabled_at, disabled_reason, disabled_by, created_by, version, created_at, updated_at
 from endpoint order by id
 `
 
@@ -351,13 +388,25 @@ type EndpointsRow struct {
 	Description    string
 	Events         []string
 	Format         string
+	HeaderNames    []string
 	Ordered        bool
 	RateLimit      *float64
 	MaxInFlight    int32
+	Environment    string
+	Contact        string
 	Enabled        bool
 	TestedUrl      string
+	TestedAt       *time.Time
+	TestPassed     bool
+	TestStatus     *int32
+	TestErrorClass string
+	TestError      string
+	TestDurationMs int32
+	TestAnswer     string
+	PreviousUntil  *time.Time
 	DisabledAt     *time.Time
 	DisabledReason string
+	DisabledBy     string
 	CreatedBy      string
 	Version        int32
 	CreatedAt      time.Time
@@ -381,13 +430,25 @@ func (q *Queries) Endpoints(ctx context.Context) ([]EndpointsRow, error) {
 			&i.Description,
 			&i.Events,
 			&i.Format,
+			&i.HeaderNames,
 			&i.Ordered,
 			&i.RateLimit,
 			&i.MaxInFlight,
+			&i.Environment,
+			&i.Contact,
 			&i.Enabled,
 			&i.TestedUrl,
+			&i.TestedAt,
+			&i.TestPassed,
+			&i.TestStatus,
+			&i.TestErrorClass,
+			&i.TestError,
+			&i.TestDurationMs,
+			&i.TestAnswer,
+			&i.PreviousUntil,
 			&i.DisabledAt,
 			&i.DisabledReason,
+			&i.DisabledBy,
 			&i.CreatedBy,
 			&i.Version,
 			&i.CreatedAt,
@@ -471,10 +532,10 @@ func (q *Queries) ForgetAbandoned(ctx context.Context, before *time.Time) (int64
 }
 
 const insertEndpoint = `-- name: InsertEndpoint :one
-insert into endpoint (id, definition, editor, url, description, events, format, secrets_sealed, headers_sealed, ordered, rate_limit,
-                      max_in_flight, enabled, tested_url, created_by, created_at, updated_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-        $12, $13, $14, $15, $16, $16)
+insert into endpoint (id, definition, editor, url, description, events, format, secrets_sealed, headers_sealed, header_names, ordered, rate_limit,
+                      max_in_flight, environment, contact, enabled, tested_url, created_by, created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+        $13, $14, $15, $16, $17, $18, $19, $19)
 returning id
 `
 
@@ -488,9 +549,12 @@ type InsertEndpointParams struct {
 	Format        string
 	SecretsSealed []byte
 	HeadersSealed []byte
+	HeaderNames   []string
 	Ordered       bool
 	RateLimit     *float64
 	MaxInFlight   int32
+	Environment   string
+	Contact       string
 	Enabled       bool
 	TestedUrl     string
 	CreatedBy     string
@@ -508,9 +572,12 @@ func (q *Queries) InsertEndpoint(ctx context.Context, arg InsertEndpointParams) 
 		arg.Format,
 		arg.SecretsSealed,
 		arg.HeadersSealed,
+		arg.HeaderNames,
 		arg.Ordered,
 		arg.RateLimit,
 		arg.MaxInFlight,
+		arg.Environment,
+		arg.Contact,
 		arg.Enabled,
 		arg.TestedUrl,
 		arg.CreatedBy,
@@ -657,10 +724,10 @@ func (q *Queries) NextEndpointID(ctx context.Context) (int64, error) {
 
 const publishEvent = `-- name: PublishEvent :many
 with published as (
-    insert into event (id, type, definition, editor, request_id, habilitation_id, subject, seq, body, datapass_sealed, occurred_at, correlation)
-    select $6, $5, $3, $4, $7, $8, $2,
+    insert into event (id, type, definition, editor, editor_siret, request_id, habilitation_id, subject, seq, body, datapass_sealed, occurred_at, correlation)
+    select $7, $6, $3, $4, $5, $8, $9, $2,
            (select coalesce(max(v.seq), 0) + 1 from event v where v.subject = $2),
-           $9, $10, $1, $11
+           $10, $11, $1, $12
     returning id, seq
 )
 insert into delivery (endpoint_id, event_id, next_at, subject, seq, ordered, created_at)
@@ -673,8 +740,8 @@ select e.id, p.id,
 from published p
 cross join endpoint e
 where e.enabled
-  and (e.definition = $3 and e.definition <> '' or e.editor = $4 and e.editor <> '')
-  and ($5::text = any (e.events) or '*' = any (e.events))
+  and (e.definition = $3 and e.definition <> '' or e.editor in ($4, $5) and e.editor <> '')
+  and ($6::text = any (e.events) or '*' = any (e.events))
 returning endpoint_id
 `
 
@@ -683,6 +750,7 @@ type PublishEventParams struct {
 	Subject        string
 	Definition     string
 	Editor         string
+	EditorSiret    string
 	Type           string
 	ID             uuid.UUID
 	RequestID      *int64
@@ -700,6 +768,7 @@ func (q *Queries) PublishEvent(ctx context.Context, arg PublishEventParams) ([]i
 		arg.Subject,
 		arg.Definition,
 		arg.Editor,
+		arg.EditorSiret,
 		arg.Type,
 		arg.ID,
 		arg.RequestID,
@@ -927,7 +996,7 @@ with taken as (
     where l.until <= clock_timestamp()
     returning l.endpoint_id, l.paced_until
 )
-select t.paced_until, e.id, e.definition, e.editor, e.url, e.format, e.secrets_sealed, e.headers_sealed, e.ordered, e.rate_limit, e.max_in_flight, e.version,
+select t.paced_until, e.id, e.definition, e.editor, e.url, e.format, e.secrets_sealed, e.headers_sealed, e.ordered, e.rate_limit, e.max_in_flight, e.environment, e.version,
        coalesce(h.failures, 0)::integer as failures, h.failing_since, h.rest_until, coalesce(h.rests, 0)::integer as rests,
        h.in_flight, coalesce(h.slow, false)::boolean as slow, h.last_ok_at, h.last_failed_at, h.last_status,
        coalesce(h.last_error, '')::text as last_error, h.warned_at
@@ -948,6 +1017,7 @@ type TakeLaneRow struct {
 	Ordered       bool
 	RateLimit     *float64
 	MaxInFlight   int32
+	Environment   string
 	Version       int32
 	Failures      int32
 	FailingSince  *time.Time
@@ -978,6 +1048,7 @@ func (q *Queries) TakeLane(ctx context.Context, holder uuid.UUID, seconds float6
 		&i.Ordered,
 		&i.RateLimit,
 		&i.MaxInFlight,
+		&i.Environment,
 		&i.Version,
 		&i.Failures,
 		&i.FailingSince,

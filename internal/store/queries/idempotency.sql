@@ -3,14 +3,14 @@
 select pg_try_advisory_xact_lock(hashtextextended(@key::text, 0))::boolean;
 
 -- name: IdempotentAnswer :one
-select hash, status, header, body, created_at from idempotent_answer where caller = @caller and key = @key;
+select hash, status, header, body, sealed, created_at from idempotent_answer where caller = @caller and key = @key;
 
 -- name: SaveIdempotentAnswer :exec
 -- One that is over is replaced.
-insert into idempotent_answer (caller, key, hash, status, header, body, created_at)
-values (@caller, @key, @hash, @status, @header, @body, @created_at)
+insert into idempotent_answer (caller, key, hash, status, header, body, sealed, created_at)
+values (@caller, @key, @hash, @status, @header, @body, @sealed, @created_at)
 on conflict (caller, key) do update
-set hash = excluded.hash, status = excluded.status, header = excluded.header, body = excluded.body, created_at = excluded.created_at;
+set hash = excluded.hash, status = excluded.status, header = excluded.header, body = excluded.body, sealed = excluded.sealed, created_at = excluded.created_at;
 
 -- name: PurgeIdempotentAnswers :execrows
 delete from idempotent_answer

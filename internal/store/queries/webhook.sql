@@ -2,8 +2,8 @@
 -- Stores an event with one delivery for every endpoint that asked for it. At an
 -- ordered endpoint it is not due before those that it must follow.
 with published as (
-    insert into event (id, type, definition, editor, request_id, habilitation_id, subject, seq, body, datapass_sealed, occurred_at, correlation)
-    select @id, @type, @definition, @editor, sqlc.narg('request_id'), sqlc.narg('habilitation_id'), @subject,
+    insert into event (id, type, definition, editor, editor_siret, request_id, habilitation_id, subject, seq, body, datapass_sealed, occurred_at, correlation)
+    select @id, @type, @definition, @editor, @editor_siret, sqlc.narg('request_id'), sqlc.narg('habilitation_id'), @subject,
            (select coalesce(max(v.seq), 0) + 1 from event v where v.subject = @subject),
            @body, @datapass_sealed, @occurred_at, @correlation
     returning id, seq
@@ -18,7 +18,7 @@ select e.id, p.id,
 from published p
 cross join endpoint e
 where e.enabled
-  and (e.definition = @definition and e.definition <> '' or e.editor = @editor and e.editor <> '')
+  and (e.definition = @definition and e.definition <> '' or e.editor in (@editor, @editor_siret) and e.editor <> '')
   and (@type::text = any (e.events) or '*' = any (e.events))
 returning endpoint_id;
 
@@ -32,7 +32,7 @@ with taken as (
     where l.until <= clock_timestamp()
     returning l.endpoint_id, l.paced_until
 )
-select t.paced_until, e.id, e.definition, e.editor, e.url, e.format, e.secrets_sealed, e.headers_sealed, e.ordered, e.rate_limit, e.max_in_flight, e.version,
+select t.paced_until, e.id, e.definition, e.editor, e.url, e.format, e.secrets_sealed, e.headers_sealed, e.ordered, e.rate_limit, e.max_in_flight, e.environment, e.version,
        coalesce(h.failures, 0)::integer as failures, h.failing_since, h.rest_until, coalesce(h.rests, 0)::integer as rests,
        h.in_flight, coalesce(h.slow, false)::boolean as slow, h.last_ok_at, h.last_failed_at, h.last_status,
        coalesce(h.last_error, '')::text as last_error, h.warned_at
@@ -168,23 +168,25 @@ set failures = excluded.failures, failing_since = excluded.failing_since, rest_u
     warned_at = case when excluded.failing_since is null then null else h.warned_at end;
 
 -- name: InsertEndpoint :one
-insert into endpoint (id, definition, editor, url, description, events, format, secrets_sealed, headers_sealed, ordered, rate_limit,
-                      max_in_flight, enabled, tested_url, created_by, created_at, updated_at)
-values (@id, @definition, @editor, @url, @description, @events, @format, @secrets_sealed, @headers_sealed, @ordered, sqlc.narg('rate_limit'),
-        @max_in_flight, @enabled, @tested_url, @created_by, @now, @now)
+insert into endpoint (id, definition, editor, url, description, events, format, secrets_sealed, headers_sealed, header_names, ordered, rate_limit,
+                      max_in_flight, environment, contact, enabled, tested_url, created_by, created_at, updated_at)
+values (@id, @definition, @editor, @url, @description, @events, @format, @secrets_sealed, @headers_sealed, @header_names, @ordered, sqlc.narg('rate_limit'),
+        @max_in_flight, @environment, @contact, @enabled, @tested_url, @created_by, @now, @now)
 returning id;
 
 -- name: NextEndpointID :one
 select nextval(pg_get_serial_sequence('endpoint', 'id'))::bigint;
 
 -- name: Endpoints :many
-select id, definition, editor, url, description, events, format, ordered, rate_limit, max_in_flight, enabled, tested_url, disabled_at,
-       disabled_reason, created_by, version, created_at, updated_at
+select id, definition, editor, url, description, events, format, header_names, ordered, rate_limit, max_in_flight, environment, contact, enabled,
+       tested_url, tested_at, test_passed, test_status, test_error_class, test_error, test_duration_ms, test_answer, previous_until,
+       disabled_at, disabled_reason, disabled_by, created_by, version, created_at, updated_at
 from endpoint order by id;
 
 -- name: EndpointByID :one
-select id, definition, editor, url, description, events, format, ordered, rate_limit, max_in_flight, enabled, tested_url, disabled_at,
-       disabled_reason, created_by, version, created_at, updated_at
+select id, definition, editor, url, description, events, format, header_names, ordered, rate_limit, max_in_flight, environment, contact, enabled,
+       tested_url, tested_at, test_passed, test_status, test_error_class, test_error, test_duration_ms, test_answer, previous_until,
+       disabled_at, disabled_reason, disabled_by, created_by, version, created_at, updated_at
 from endpoint where id = @id;
 
 -- name: WaitingDeliveries :many
@@ -220,7 +222,7 @@ select @endpoint_id, p.id, @occurred_at, @place_subject, @place_seq, @ordered, @
 select id from endpoint where id = @id for update;
 
 -- name: DisableEndpoint :exec
-update endpoint set enabled = false, disabled_at = @now, disabled_reason = @reason, version = version + 1, updated_at = @now
+update endpoint set enabled = false, disabled_at = @now, disabled_reason = @reason, disabled_by = @disabled_by, version = version + 1, updated_at = @now
 where id = @id;
 
 -- name: KeepEndpointToken :exec
@@ -249,7 +251,7 @@ order by a.at desc, a.id desc
 limit @max_rows;
 
 -- name: EndpointTarget :one
-select id, url, format, secrets_sealed, headers_sealed, version from endpoint where id = @id;
+select id, definition, editor, url, format, environment, secrets_sealed, headers_sealed, version from endpoint where id = @id;
 
 -- name: EventBodies :one
 select id, type, body, datapass_sealed from event where id = @id;
