@@ -306,6 +306,7 @@ func (ck checker) webhooks() {
 	between(ck, "webhooks.max_rest", w.MaxRest, w.Rest, 24*time.Hour)
 	between(ck, "webhooks.disable_after", w.DisableAfter, time.Minute, 90*24*time.Hour)
 	between(ck, "webhooks.replay_rate", w.ReplayRate, 0.1, 10_000)
+	between(ck, "webhooks.max_endpoints", w.MaxEndpoints, 1, 1000)
 	if w.AttemptRetention < w.MaxAttemptsAge {
 		ck.at("webhooks.attempt_retention", "%v is less than webhooks.max_attempts_age (%v)", short(w.AttemptRetention), short(w.MaxAttemptsAge))
 	}

@@ -179,6 +179,7 @@ func TestOutgoingFaults(t *testing.T) {
 		{"a longest rest shorter than the first", "webhooks: {max_rest: 1s}", nil, "passerelle.yml:1: webhooks.max_rest: 1s is out of range: from 10s to 24h"},
 		{"an endpoint disabled at once", "webhooks: {disable_after: 1s}", nil, "passerelle.yml:1: webhooks.disable_after: 1s is out of range: from 1m to 2160h"},
 		{"a replay that stands still", "webhooks: {replay_rate: 0}", nil, "passerelle.yml:1: webhooks.replay_rate: 0 is out of range: from 0.1 to 10000"},
+		{"no endpoint for anybody", "webhooks: {max_endpoints: 0}", nil, "passerelle.yml:1: webhooks.max_endpoints: 0 is out of range: from 1 to 1000"},
 		{"attempts forgotten before the last", "webhooks: {attempt_retention: 1h}", nil, "passerelle.yml:1: webhooks.attempt_retention: 1h is less than webhooks.max_attempts_age (120h)"},
 		{"bodies forgotten before the last attempt", "webhooks: {payload_retention: 1h}", nil, "passerelle.yml:1: webhooks.payload_retention: 1h is less than webhooks.max_attempts_age (120h): retries would have no body"},
 

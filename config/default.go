@@ -70,6 +70,7 @@ func Default() *Config {
 			MaxRest:          5 * time.Minute,
 			DisableAfter:     5 * 24 * time.Hour,
 			ReplayRate:       50,
+			MaxEndpoints:     50,
 		},
 		Handover:   Handover{LinkLifetime: 7 * 24 * time.Hour},
 		RateLimits: RateLimits{PerClient: 300, PerAddress: 60},

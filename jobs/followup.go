@@ -55,8 +55,11 @@ func (o *Outbox) Waker() *Waker { return o.waker }
 // Committed wakes the lanes of what was published.
 func (o *Outbox) Committed(events []registry.Followup) {
 	for _, event := range events {
-		if e, ok := event.(registry.EventPublished); ok {
+		switch e := event.(type) {
+		case registry.EventPublished:
 			o.waker.Wake(e.Endpoints...)
+		case registry.EndpointChanged:
+			o.waker.Renew(e.ID)
 		}
 	}
 }
@@ -85,7 +88,7 @@ func (o *Outbox) Queue(ctx context.Context, tx pgx.Tx, events []registry.Followu
 			add(EndCredentialArgs{CredentialID: e.CredentialID}, &river.InsertOpts{Queue: PartnerQueue(e.Manager), ScheduledAt: e.At})
 		case registry.ArchiveEnds:
 			add(RevokeArchivedArgs{CredentialID: e.CredentialID}, &river.InsertOpts{ScheduledAt: e.At})
-		case registry.EventPublished: // its lanes are woken when it is committed
+		case registry.EventPublished, registry.EndpointChanged: // lanes are woken when it is committed
 		case registry.MailQueued:
 			add(SendMailArgs{MailID: e.MailID}, nil)
 		case registry.PartnerPaused:

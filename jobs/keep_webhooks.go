@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
+
+	"github.com/passerelle-hub/passerelle/internal/registry"
+	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
 // KeepWebhooksArgs: it needs none.
@@ -29,12 +32,49 @@ const (
 
 	purgeBatch   = 1000
 	purgeBatches = 20 // at most in one job
+	removeBatch  = 10_000
 )
 
-// Work makes the days to come for tries, drops the old ones, and forgets bodies
-// whose time is over.
+// Work makes the days to come for tries, drops the old ones, and forgets bodies,
+// secrets and deleted endpoints' rows whose time is over.
 func (w *keepWebhooks) Work(ctx context.Context, _ *river.Job[KeepWebhooksArgs]) error {
-	return errors.Join(w.keepAttempts(ctx), w.purge(ctx))
+	return errors.Join(w.keepAttempts(ctx), w.purge(ctx), w.forgetSecrets(ctx), w.removeEndpoints(ctx))
+}
+
+// forgetSecrets forgets the old secrets of rotations that are over.
+func (w *keepWebhooks) forgetSecrets(ctx context.Context) error {
+	over, err := w.Store.EndpointsWithOldSecrets(ctx, w.Now(), purgeBatch)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, id := range over {
+		err := w.Registry.Record(ctx, &registry.ForgetOldSecrets{ID: id})
+		if !errors.Is(err, store.ErrNotFound) { // deleted meanwhile
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// removeEndpoints removes what was owed to deleted endpoints.
+func (w *keepWebhooks) removeEndpoints(ctx context.Context) error {
+	removed, err := w.Store.RemovedEndpoints(ctx, purgeBatch)
+	if err != nil {
+		return err
+	}
+	batches := 0
+	for _, id := range removed {
+		for done := false; !done; batches++ {
+			if batches == purgeBatches {
+				return nil // the next job goes on
+			}
+			if done, err = w.Store.RemoveEndpointRows(ctx, id, removeBatch); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (w *keepWebhooks) keepAttempts(ctx context.Context) error {

@@ -76,6 +76,19 @@ func (w *Waker) Wake(ids ...int64) {
 	}
 }
 
+// Renew ends the lane that this process has of an endpoint, once what it has in
+// flight is done: the endpoint is another by now. The next lane reads it anew.
+func (w *Waker) Renew(id int64) {
+	w.mu.Lock()
+	l := w.running[id]
+	w.mu.Unlock()
+	if l == nil {
+		w.Wake(id)
+		return
+	}
+	l.drain() // when it ends, it wakes the next one if something is due
+}
+
 // WakeAt wakes an endpoint later, from this process's memory.
 func (w *Waker) WakeAt(id int64, at time.Time) {
 	wait := at.Sub(w.now())

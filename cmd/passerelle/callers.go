@@ -63,7 +63,7 @@ func (h *hub) apiHub(callers *auth.Authenticator) *hubapi.Handler {
 		}
 	}
 	return &hubapi.Handler{
-		Store: h.store, Registry: h.registry, Callers: callers, Catalogue: h.catalogue, Sources: pages,
+		Store: h.store, Registry: h.registry, Callers: callers, Catalogue: h.catalogue, Sources: pages, Tester: h.tester(),
 		PerClient: h.config.RateLimits.PerClient, MaxBody: int64(h.config.HTTP.MaxBody),
 	}
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -72,7 +74,7 @@ func (h *hub) addEndpoint(ctx context.Context, definition, target, description s
 }
 
 // defaultInFlight is how many deliveries an endpoint gets at once, unless its owner says otherwise.
-const defaultInFlight = 5
+const defaultInFlight = registry.DefaultInFlight
 
 // webhookSettings is what lanes deliver with.
 func (h *hub) webhookSettings(public connectors.HTTPDoer) jobs.Webhooks {
@@ -102,14 +104,39 @@ func (h *hub) signDelivery(l store.Lane, d store.Due, at time.Time) (map[string]
 	// that has not changed yet goes on working (webhook.Headers).
 	slices.Reverse(keys)
 	header := webhook.Headers(webhook.Message{
-		ID: d.EventID.String(), At: at, Attempt: d.Attempts + 1, Sequence: d.Seq, Environment: string(h.config.Hub.Environment), Body: d.Body,
+		ID: d.EventID.String(), At: at, Attempt: d.Attempts + 1, Sequence: d.Seq,
+		Environment: cmp.Or(l.Environment, string(h.config.Hub.Environment)), Body: d.Body,
 	}, keys, nil)
+	ours := map[string]bool{}
+	for name := range header {
+		ours[http.CanonicalHeaderKey(name)] = true
+	}
 	for name, value := range l.Headers {
-		if _, ours := header[name]; !ours {
+		if !ours[http.CanonicalHeaderKey(name)] {
 			header[name] = value
 		}
 	}
 	return header, nil
+}
+
+// signingKeys makes and reads the secrets of endpoints for the registry.
+type signingKeys struct{}
+
+func (signingKeys) New() registry.SigningKey { return shownKey(webhook.NewKey()) }
+
+func (signingKeys) Parse(secret connectors.Secret) (registry.SigningKey, error) {
+	key, err := webhook.ParseKey(secret)
+	return shownKey(key), err
+}
+
+func shownKey(k webhook.Key) registry.SigningKey {
+	return registry.SigningKey{Hex: k.Hex(), Whsec: k.Whsec()}
+}
+
+// tester sends test events as lanes send deliveries.
+func (h *hub) tester() *registry.Tester {
+	w := h.workers.Webhooks
+	return &registry.Tester{Registry: h.registry, Deliverer: w.Deliverer, Sign: w.Sign, Timeout: w.Timeout}
 }
 
 // opsAddress is the contact of the people who run the hub, where it is a mail

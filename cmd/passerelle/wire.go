@@ -57,6 +57,7 @@ type hub struct {
 	metrics     *prometheus.Registry
 	river       *river.Client[pgx.Tx] // nil with --only=http
 	workers     *jobs.Workers
+	public      *outbound.Client // to URLs given by users
 	now         func() time.Time
 }
 
@@ -134,6 +135,8 @@ func (h *hub) openRegistry() error {
 	h.registry = registry.New(h.store, h.outbox, h.catalogue, policiesOf(h.config), registry.Settings{
 		PublicURL: h.config.Hub.PublicURL, TokenEnv: string(h.tokenEnv()), LinkLifetime: h.config.Handover.LinkLifetime,
 		OpsAddress: opsAddress(h.config.Hub.Contact), Capabilities: h.capabilities, Teams: h.team,
+		SigningKeys: signingKeys{}, MaxEndpoints: h.config.Webhooks.MaxEndpoints,
+		CheckURL: func(raw string) error { return h.public.CheckURL(raw) },
 	}, h.now)
 	h.definitions.registry = h.registry
 	_, err = h.openKeys(jwtissuer.Default().Schedule())
@@ -180,7 +183,7 @@ func (h *hub) openPartners() error {
 	if h.managers, err = h.openManagers(); err != nil {
 		return err
 	}
-	public, err := outbound.Public(outbound.PublicSettings{
+	h.public, err = outbound.Public(outbound.PublicSettings{
 		Allow: h.config.Egress.Allow, Ports: h.config.Egress.Ports, Proxy: h.config.Egress.Proxy.URL,
 		ProxyGuarded: h.config.Egress.Proxy.Guarded, CAFile: h.config.Egress.CAFile,
 		Timeouts: outbound.Timeouts{
@@ -201,7 +204,7 @@ func (h *hub) openPartners() error {
 	}
 	h.workers = &jobs.Workers{
 		Registry: h.registry, Store: h.store, Managers: h.managers, Sources: sources, Mailer: mailer, MailDomain: h.config.Mail.Domain,
-		Webhooks: h.webhookSettings(public), Owner: h.config.Hub.Name, TokenEnv: h.tokenEnv(),
+		Webhooks: h.webhookSettings(h.public), Owner: h.config.Hub.Name, TokenEnv: h.tokenEnv(),
 		LeaseFor: h.config.Jobs.Timeout + 15*time.Second, KeepBody: h.config.Webhooks.PayloadRetention, Now: h.now, Log: h.log,
 	}
 	return nil

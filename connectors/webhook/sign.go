@@ -17,6 +17,7 @@ import (
 // The headers of a delivery (webhooks.md, Dialects; datapass.md, 2.3 and 2.10).
 const (
 	HeaderDataPass    = "X-Hub-Signature-256"
+	HeaderDataPassNew = "X-Hub-Signature-256-New" // during a rotation: the new secret's
 	HeaderEnvironment = "X-App-Environment"
 	HeaderID          = "webhook-id"
 	HeaderTimestamp   = "webhook-timestamp"
@@ -36,10 +37,12 @@ type Message struct {
 }
 
 // Headers gives all headers of the delivery, signed with the live keys, of which
-// there is at least one. All sign in Standard Webhooks; DataPass's header holds
-// one signature, the first key's: during a rotation the old key goes first, so
-// that a receiver of that dialect goes on working until it has changed. private
-// adds a v1a signature; nil adds none.
+// there is at least one. All sign in Standard Webhooks. DataPass's header holds
+// one signature, and receivers compare it as a whole: two of them, or the header
+// given twice, is no signature to them. So it is the first key's: during a
+// rotation the old key goes first, a receiver of that dialect goes on working
+// until it has changed, and the last key's signature is in a header beside it
+// (datapass.md, 2.10: both are sent). private adds a v1a signature; nil adds none.
 func Headers(m Message, keys []Key, private ed25519.PrivateKey) map[string]string {
 	h := map[string]string{
 		"Content-Type":    "application/json",
@@ -55,6 +58,9 @@ func Headers(m Message, keys []Key, private ed25519.PrivateKey) map[string]strin
 	}
 	if len(keys) > 0 {
 		h[HeaderDataPass] = SignDataPass(m.Body, keys[0])
+	}
+	if len(keys) > 1 {
+		h[HeaderDataPassNew] = SignDataPass(m.Body, keys[len(keys)-1])
 	}
 	return h
 }

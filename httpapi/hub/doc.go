@@ -29,11 +29,26 @@
 //	POST /requests/{id}/transfer                 404       403      200     200       200        403       200         200      403        403          403     403
 //	POST /requests/{id}/transfer-to-organization 404       403      403     403       403        403       403         403      403        403          403     200
 //	GET /habilitations/{id}                      404       200      404     200       200        200       200         200      200        200          200     200
+//	GET /webhooks/events                         200       200      200     200       200        200       200         200      200        200          403     200
+//	GET /webhooks/events/{type}                  200       200      200     200       200        200       200         200      200        200          403     200
+//	GET /webhooks/events/{type}/schema           200       200      200     200       200        200       200         200      200        200          403     200
+//	GET /webhooks                                200       200      200     200       200        200       200         200      200        200          403     200
+//	POST /webhooks                               403       403      403     403       403        403       403         403      201        201          403     403
+//	GET /webhooks/{id}                           404       404      404     404       404        404       404         404      200        200          403     404
+//	PATCH /webhooks/{id}                         404       404      404     404       404        404       404         404      200        200          403     404
+//	DELETE /webhooks/{id}                        404       404      404     404       404        404       404         404      204        204          403     404
+//	GET /webhooks/{id}/health                    404       404      404     404       404        404       404         404      200        200          403     404
+//	GET /webhooks/{id}/history                   404       404      404     404       404        404       404         404      200        200          403     404
+//	POST /webhooks/{id}/test                     404       404      404     404       404        404       404         404      200        200          403     404
+//	POST /webhooks/{id}/enable                   404       404      404     404       404        404       404         404      200        200          403     404
+//	POST /webhooks/{id}/disable                  404       404      404     404       404        404       404         404      200        200          403     404
+//	POST /webhooks/{id}/rotate-secret            404       404      404     404       404        404       404         404      200        200          403     404
+//	POST /webhooks/{id}/end-rotation             404       404      404     404       404        404       404         404      200        200          403     404
 //
-// member is of the request's organisation, verified one whose link with it is;
+// The webhooks are of the request's definition. member is of the request's organisation, verified one whose link with it is;
 // application calls with its owner's developer roles and every scope, reader
 // with the default ones.
 //
 // It may import internal/registry, internal/store, internal/habilitation,
-// httpapi/auth, httpapi/page and httpapi/problem.
+// internal/eventtype, httpapi/auth, httpapi/page and httpapi/problem.
 package hub

@@ -28,6 +28,7 @@ type Handler struct {
 	MaxBody   int64             // bytes
 	PerClient int               // requests a minute of one caller to this process
 	Sources   map[string]string // where a source's requests are decided: its pages' address, by its name
+	Tester    *registry.Tester
 }
 
 // Route is one route of the API, as doc.go lists it.
@@ -55,7 +56,7 @@ func (h *Handler) Routes() []Route {
 	for _, a := range actions() {
 		routes = append(routes, Route{http.MethodPost, "/requests/{id}/" + a.name, write, h.act(a)})
 	}
-	return routes
+	return append(routes, h.webhookRoutes()...)
 }
 
 // Router serves Routes, each behind the caller's token, scope and rate.

@@ -80,6 +80,17 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 	fixed := func(path string) func() string { return func() string { return path } }
 	read := s.in(p, "validated", "api_entreprise", s.data("api_entreprise", nil))
 	existing := fmt.Sprintf("/requests/%d", read.ID)
+	receiver := s.receiver(t).URL
+	endpoint := func(tested bool) func() string {
+		return func() string {
+			e := s.subscribe(bearers["developer"], subscription(receiver, nil))
+			if tested {
+				s.test(bearers["developer"], e.ID)
+			}
+			return fmt.Sprintf("/webhooks/%d", e.ID)
+		}
+	}
+	subscribed := endpoint(false)()
 	reason := map[string]any{"reason": "Parce que"}
 	calls := map[string]struct {
 		path func() string
@@ -105,6 +116,21 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 		"POST /requests/{id}/cancel-next-stage":        {sandbox("next_stage"), nil},
 		"POST /requests/{id}/transfer":                 {entreprise("submitted"), map[string]any{"email": "cible@valbrise.example"}},
 		"POST /requests/{id}/transfer-to-organization": {entreprise("submitted"), map[string]any{"siret": ccas}},
+		"GET /webhooks/events":                         {fixed("/webhooks/events"), nil},
+		"GET /webhooks/events/{type}":                  {fixed("/webhooks/events/approve"), nil},
+		"GET /webhooks/events/{type}/schema":           {fixed("/webhooks/events/approve/schema"), nil},
+		"GET /webhooks":                                {fixed("/webhooks"), nil},
+		"POST /webhooks":                               {fixed("/webhooks"), subscription(receiver, nil)},
+		"GET /webhooks/{id}":                           {endpoint(false), nil},
+		"PATCH /webhooks/{id}":                         {endpoint(false), map[string]any{"description": "Autre"}},
+		"DELETE /webhooks/{id}":                        {endpoint(false), nil},
+		"GET /webhooks/{id}/health":                    {fixed(subscribed + "/health"), nil},
+		"GET /webhooks/{id}/history":                   {fixed(subscribed + "/history"), nil},
+		"POST /webhooks/{id}/test":                     {endpoint(false), nil},
+		"POST /webhooks/{id}/enable":                   {endpoint(true), nil},
+		"POST /webhooks/{id}/disable":                  {endpoint(false), nil},
+		"POST /webhooks/{id}/rotate-secret":            {endpoint(false), nil},
+		"POST /webhooks/{id}/end-rotation":             {endpoint(false), nil},
 		"GET /habilitations/{id}":                      {fixed(fmt.Sprintf("/habilitations/H%d", read.Habilitations[0].ID)), nil},
 	}
 	walked := map[string]bool{}

@@ -18,6 +18,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/config/definitions"
+	"github.com/passerelle-hub/passerelle/connectors/outbound"
+	"github.com/passerelle-hub/passerelle/connectors/webhook"
 	"github.com/passerelle-hub/passerelle/httpapi"
 	"github.com/passerelle-hub/passerelle/httpapi/apitest"
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
@@ -87,11 +89,16 @@ func newLimitedSite(t testing.TB, perMinute int) *site {
 	if err := report.Err(); err != nil {
 		t.Fatal(err)
 	}
+	public, err := outbound.Public(outbound.PublicSettings{Allow: []string{"127.0.0.1"}, Ports: []int{443, 8443}}, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
 	if s.key, err = jose.GenerateKey(jose.ES256); err != nil {
 		t.Fatal(err)
 	}
 	s.registry = registry.New(s.store, outbox, s.catalogue, oneManager{}, registry.Settings{
-		PublicURL: "https://hub.example", TokenEnv: string(token.Test), LinkLifetime: time.Hour,
+		PublicURL: "https://hub.example", TokenEnv: string(token.Test), LinkLifetime: time.Hour, OpsAddress: "ops@hub.example",
+		SigningKeys: signingKeys{}, CheckURL: public.CheckURL, MaxEndpoints: maxEndpoints,
 	}, s.now)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -106,6 +113,7 @@ func newLimitedSite(t testing.TB, perMinute int) *site {
 	s.handler = &hub.Handler{
 		Store: s.store, Registry: s.registry, Callers: callers, Catalogue: s.catalogue, PerClient: perMinute, MaxBody: maxBody,
 		Sources: map[string]string{"datapass": "https://datapass.example"},
+		Tester:  &registry.Tester{Registry: s.registry, Deliverer: webhook.New(public), Sign: signed, Timeout: 5 * time.Second},
 	}
 	mails, err := hub.NewUnsubscribe(s.registry)
 	if err != nil {

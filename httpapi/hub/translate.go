@@ -31,10 +31,12 @@ var statuses = map[habilitation.RefusalCode]int{
 	registry.RefusedFormNotFound:               http.StatusUnprocessableEntity,
 	registry.RefusedInvalidApplicant:           http.StatusUnprocessableEntity,
 	registry.RefusedInvalidOrganization:        http.StatusUnprocessableEntity,
+	registry.RefusedTestTooSoon:                http.StatusTooManyRequests,
 }
 
 // titles of the problems that refusals are.
 var titles = map[int]string{
+	http.StatusTooManyRequests:     "Trop de requêtes",
 	http.StatusForbidden:           "Accès refusé",
 	http.StatusConflict:            "Action impossible dans l’état de la demande",
 	http.StatusPreconditionFailed:  "La demande a changé",
@@ -55,12 +57,15 @@ var fields = map[habilitation.RefusalCode]string{
 func translate(err error) *problem.Problem {
 	var refusal *habilitation.Refusal
 	var answers *registry.AnswersError
+	var endpoint *registry.EndpointError
 	var tooMany *store.TooManyError
 	switch {
 	case errors.As(err, &refusal):
 		return refused(refusal)
 	case errors.As(err, &answers):
 		return unreadable(answers)
+	case errors.As(err, &endpoint):
+		return badEndpoint(endpoint)
 	case errors.Is(err, store.ErrNotFound):
 		return problem.New(http.StatusNotFound, "introuvable", "Introuvable", "La ressource demandée est introuvable.")
 	case errors.Is(err, registry.ErrKeyInUse):

@@ -120,8 +120,9 @@ func (u *unit) notifyWebhooks(ctx context.Context, r habilitation.Request, n hab
 	if n.Habilitation != 0 {
 		data["habilitation_id"] = n.Habilitation
 	}
+	editor, siret := editorOf(r)
 	return u.tell(ctx, Happening{
-		Type: string(n.Event), Definition: n.Definition, Editor: editorOf(r), Request: r.ID, Habilitation: n.Habilitation, Data: data, Shown: body,
+		Type: string(n.Event), Definition: n.Definition, Editor: editor, EditorSIRET: siret, Request: r.ID, Habilitation: n.Habilitation, Data: data, Shown: body,
 	})
 }
 

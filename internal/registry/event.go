@@ -19,7 +19,8 @@ import (
 type Happening struct {
 	Type         string
 	Definition   string
-	Editor       string
+	Editor       string // id of the service provider concerned, or its SIRET
+	EditorSIRET  string // of a service provider that the catalogue may lack
 	Request      int64
 	Habilitation int64
 	Subject      string         // what order is kept for; "": the request
@@ -70,6 +71,7 @@ func (u *unit) publishEvent(ctx context.Context, h Happening) (uuid.UUID, error)
 
 // ownEvent gives the event with both of its bodies.
 func (u *unit) ownEvent(h Happening) (store.Event, error) {
+	editor, siret := u.editorNames(h.Editor, h.EditorSIRET)
 	body, err := json.Marshal(standardBody{Type: h.Type, Timestamp: u.at, Data: h.Data})
 	if err != nil {
 		return store.Event{}, err
@@ -86,7 +88,8 @@ func (u *unit) ownEvent(h Happening) (store.Event, error) {
 		h.Subject = requestSubject(h.Request)
 	}
 	return store.Event{
-		ID: store.EventID(u.at), Type: h.Type, Definition: h.Definition, Editor: h.Editor, RequestID: h.Request, HabilitationID: h.Habilitation,
+		ID: store.EventID(u.at), Type: h.Type, Definition: h.Definition, Editor: editor, EditorSIRET: siret,
+		RequestID: h.Request, HabilitationID: h.Habilitation,
 		Subject: h.Subject, Body: body, DataPass: h.Shown, OccurredAt: u.at, Correlation: u.correlation,
 	}, nil
 }
@@ -125,17 +128,20 @@ func (u *unit) publish(ctx context.Context, req habilitation.Request, c store.Cr
 		data["datapass_id"] = req.ExternalID
 	}
 	maps.Copy(data, more)
+	editor, siret := editorOf(req)
 	return u.tell(ctx, Happening{
-		Type: kind, Definition: c.Definition, Editor: editorOf(req), Request: req.ID, Habilitation: valueOf(c.HabilitationID),
+		Type: kind, Definition: c.Definition, Editor: editor, EditorSIRET: siret, Request: req.ID, Habilitation: valueOf(c.HabilitationID),
 		Data: data, ModelID: shownRequestID(req),
 	})
 }
 
-func editorOf(req habilitation.Request) string {
+// editorOf gives the service provider that a request names, and the SIRET that
+// the request gives for it.
+func editorOf(req habilitation.Request) (id, siret string) {
 	if req.ServiceProvider == nil {
-		return ""
+		return "", ""
 	}
-	return req.ServiceProvider.ID
+	return req.ServiceProvider.ID, req.ServiceProvider.SIRET
 }
 
 func uniqueAddresses(addresses ...string) []string {

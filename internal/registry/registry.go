@@ -64,6 +64,10 @@ type EventPublished struct {
 	Endpoints []int64
 }
 
+// EndpointChanged: an endpoint has other settings, or none any more. Whoever
+// delivers to it begins again with the new ones.
+type EndpointChanged struct{ ID int64 }
+
 // MailQueued: this mail is due.
 type MailQueued struct{ MailID uuid.UUID }
 
@@ -80,6 +84,7 @@ func (RevocationRequested) followup()   {}
 func (EndDue) followup()                {}
 func (ArchiveEnds) followup()           {}
 func (EventPublished) followup()        {}
+func (EndpointChanged) followup()       {}
 func (MailQueued) followup()            {}
 func (PartnerPaused) followup()         {}
 func (PartnerResumed) followup()        {}
@@ -123,6 +128,9 @@ type Settings struct {
 
 	// Teams are the people who hold a manager's keys by hand; nil: none.
 	Teams func(manager string) (Team, bool)
+	SigningKeys  SigningKeys
+	CheckURL     func(raw string) error // the egress guard's word on a URL; nil: none
+	MaxEndpoints int                    // of one definition or editor; 0: DefaultMaxEndpoints
 
 	// ProviderNotices are the addresses that a data provider wants told of each
 	// approval, by its slug; FranceConnectSupport those of FranceConnect's people

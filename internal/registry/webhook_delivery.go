@@ -8,14 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/passerelle-hub/passerelle/internal/eventtype"
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
 // Events about webhooks themselves.
 const (
-	EventGap              = "webhook.gap"      // to an ordered endpoint, in the place of a message given up
-	EventEndpointDisabled = "webhook.disabled" // to the other endpoints of the same owner
+	EventGap              = eventtype.Gap
+	EventEndpointDisabled = eventtype.EndpointDisabled
 )
 
 // Letters about endpoints, to those who own them and to the ops.
@@ -109,7 +110,10 @@ func (cmd *DisableEndpoint) apply(ctx context.Context, u *unit) error {
 	if err != nil || !e.Enabled {
 		return err
 	}
-	if err := u.tx.DisableEndpoint(ctx, cmd.ID, cmd.Reason, u.at); err != nil {
+	if err := u.tx.DisableEndpoint(ctx, cmd.ID, cmd.Reason, hubActor, u.at); err != nil {
+		return err
+	}
+	if err := u.noteEndpoint(ctx, e, "disabled", map[string]any{"reason": cmd.Reason}); err != nil {
 		return err
 	}
 	data := map[string]any{"endpoint_id": cmd.ID, "reason": cmd.Reason, "disabled_at": u.at}
@@ -126,11 +130,11 @@ func (cmd *DisableEndpoint) apply(ctx context.Context, u *unit) error {
 }
 
 // mailOwners writes to the developers of an endpoint's definition, to whoever
-// made it, and to the ops.
+// made it, to the contact that it names, and to the ops.
 func (u *unit) mailOwners(ctx context.Context, e store.Endpoint, letter string, since time.Time, params map[string]string) error {
 	params["endpoint"], params["url"], params["definition"] = fmt.Sprint(e.ID), bareURL(e.URL), u.ownerLabel(e)
 	params["description"] = e.Description
-	addresses := []string{u.settings.OpsAddress}
+	addresses := []string{u.settings.OpsAddress, e.Contact}
 	if d, ok := u.catalogue.Definition(e.Definition); ok {
 		developers, err := u.tx.Wanting(ctx, habilitation.RolesAllowing(habilitation.ManageSubscriptions, d.Provider, d.UID), d.UID, mailsOfWebhooks)
 		if err != nil {

@@ -217,3 +217,8 @@ func (e EndpointState) Resting() bool { return e.RestUntil != nil && e.RestUntil
 
 // Tested reports whether the last test of its present URL passed.
 func (e EndpointState) Tested() bool { return e.TestedUrl != "" && e.TestedUrl == e.Url }
+
+// EndpointEditors gives the editors that have endpoints, by id or SIRET.
+func (s *Store) EndpointEditors(ctx context.Context) ([]string, error) {
+	return s.q.EndpointEditors(ctx)
+}

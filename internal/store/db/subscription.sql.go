@@ -127,6 +127,30 @@ func (q *Queries) EndpointChanges(ctx context.Context, endpointID int64, maxRows
 	return items, nil
 }
 
+const endpointEditors = `-- name: EndpointEditors :many
+select distinct editor from endpoint where editor <> ''
+`
+
+func (q *Queries) EndpointEditors(ctx context.Context) ([]string, error) {
+	rows, err := q.db.Query(ctx, endpointEditors)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var editor string
+		if err := rows.Scan(&editor); err != nil {
+			return nil, err
+		}
+		items = append(items, editor)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const endpointStates = `-- name: EndpointStates :many
 select e.id, e.definition, e.editor, e.url, e.description, e.format, e.ordered, e.enabled, e.tested_url, e.disabled_at, e.disabled_reason, e.version,
        coalesce(h.failures, 0)::integer as failures, h.failing_since, h.rest_until, h.last_ok_at, h.last_failed_at, h.last_status,

@@ -100,3 +100,6 @@ left join lateral (
 where e.id > @after and (@id::bigint = 0 or e.id = @id::bigint)
 order by e.id
 limit @max_rows;
+
+-- name: EndpointEditors :many
+select distinct editor from endpoint where editor <> '';
