@@ -127,7 +127,7 @@ type Settings struct {
 	Capabilities func(manager string) (connectors.Capabilities, bool)
 
 	// Teams are the people who hold a manager's keys by hand; nil: none.
-	Teams func(manager string) (Team, bool)
+	Teams        func(manager string) (Team, bool)
 	SigningKeys  SigningKeys
 	CheckURL     func(raw string) error // the egress guard's word on a URL; nil: none
 	MaxEndpoints int                    // of one definition or editor; 0: DefaultMaxEndpoints
