@@ -33,6 +33,7 @@ type deliveryBench struct {
 	tell      tell
 	stop      func()
 	endpoints []int64
+	second    *child // a process that only works the queues; nil: none
 	shown     []byte // a body of 3 kB, as DataPass's are
 	serial    atomic.Int64
 }
@@ -41,13 +42,24 @@ const benchBody = 3000
 
 func newDeliveryBench(t *testing.T, pg *localpg.Server, database string, d design, urls []string, ordered bool) *deliveryBench {
 	t.Helper()
+	b := openDeliveryBench(t, pg, database, newSealingKey().Reveal(), d)
+	for i, url := range urls {
+		b.endpoints = append(b.endpoints, b.subscribe(fmt.Sprintf("bench_%d", i), url, ordered))
+	}
+	return b
+}
+
+// openDeliveryBench starts a hub on a database that may have been used before.
+func openDeliveryBench(t *testing.T, pg *localpg.Server, database, sealing string, d design, more ...string) *deliveryBench {
+	t.Helper()
 	if err := pg.EnsureDatabase(t.Context(), database); err != nil {
 		t.Fatal(err)
 	}
-	c, err := config.Load("", []string{
+	settings := append([]string{
 		"PASSERELLE_DATABASE_URL=" + pg.URL(database), "PASSERELLE_EGRESS_ALLOW=127.0.0.0/8", "PASSERELLE_DATABASE_MAX_CONNS=24",
-		"PASSERELLE_SEALING_KEYS_0_ID=bench", "PASSERELLE_SEALING_KEYS_0_KEY=" + newSealingKey().Reveal(),
-	})
+		"PASSERELLE_SEALING_KEYS_0_ID=bench", "PASSERELLE_SEALING_KEYS_0_KEY=" + sealing,
+	}, more...)
+	c, err := config.Load("", settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,8 +72,9 @@ func newDeliveryBench(t *testing.T, pg *localpg.Server, database string, d desig
 		t.Fatal(err)
 	}
 	b.tell, b.stop = d.start(t, b.hub)
-	for i, url := range urls {
-		b.endpoints = append(b.endpoints, b.subscribe(fmt.Sprintf("bench_%d", i), url, ordered))
+	if d.second {
+		b.second = &child{t: t, env: settings}
+		b.second.start("--only=jobs")
 	}
 	return b
 }
@@ -79,6 +92,11 @@ func (b *deliveryBench) subscribe(definition, url string, ordered bool) int64 {
 }
 
 func (b *deliveryBench) close() {
+	if b.second != nil {
+		if err := b.second.terminate(); err != nil {
+			b.t.Error(err, b.second.log.String())
+		}
+	}
 	b.stop()
 	b.hub.close()
 }
@@ -92,22 +110,31 @@ func (b *deliveryBench) publish(ctx context.Context, n int) (uuid.UUID, error) {
 	})
 }
 
-func (b *deliveryBench) count(query string) int {
+// cpu is the processor time of the hub's processes.
+func (b *deliveryBench) cpu() time.Duration {
+	total := ownCPU(b.t)
+	if b.second != nil {
+		total += processCPU(b.t, b.second.cmd.Process.Pid)
+	}
+	return total
+}
+
+func (b *deliveryBench) count(query string, args ...any) int {
 	b.t.Helper()
 	var n int
-	if err := b.hub.pool.QueryRow(b.t.Context(), query).Scan(&n); err != nil {
+	if err := b.hub.pool.QueryRow(b.t.Context(), query, args...).Scan(&n); err != nil {
 		b.t.Fatal(err)
 	}
 	return n
 }
 
-// drained waits until nothing is owed.
+// drained waits until nothing is owed to the bench's endpoints.
 func (b *deliveryBench) drained() {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
 	defer cancel()
 	if _, err := eventually(ctx, func() (any, error) {
-		if n := b.count(`select count(*) from delivery`); n > 0 {
+		if n := b.count(`select count(*) from delivery where endpoint_id = any($1)`, b.endpoints); n > 0 {
 			return nil, fmt.Errorf("%d deliveries are owed", n)
 		}
 		return nil, nil
@@ -256,7 +283,7 @@ func TestBenchDelivery(t *testing.T) {
 	r := startReceiver(t, 100)
 	pg := durablePostgres(t)
 	pid := postmaster(t, pg)
-	designs := []design{ourLanes, contractLanes, jobPerDelivery}
+	designs := []design{ourLanes, ourLanesTwice, contractLanes, jobPerDelivery}
 	sizes := []int{1, 20, 100}
 	figures := map[string]*sustainedFigures{}
 	var commits, bare, loads []float64
@@ -267,7 +294,7 @@ func TestBenchDelivery(t *testing.T) {
 			for i := range designs {
 				d := designs[(i+round)%len(designs)] // none is always first
 				b := newDeliveryBench(t, pg, fmt.Sprintf("d%d_%d_%d", round, n, slices.IndexFunc(designs, func(x design) bool { return x.name == d.name })), d, r.URLs[:n], false)
-				own, server := ownCPU(t), processCPU(t, pid)
+				own, server := b.cpu(), processCPU(t, pid)
 				rate := b.sustained(lasts)
 				b.drained()
 				count := float64(b.count(`select last_value from attempt_id`))
@@ -278,7 +305,7 @@ func TestBenchDelivery(t *testing.T) {
 					figures[key] = f
 				}
 				f.rate = append(f.rate, rate)
-				f.ownCPU = append(f.ownCPU, float64((ownCPU(t)-own).Microseconds())/1000/count)
+				f.ownCPU = append(f.ownCPU, float64((b.cpu()-own).Microseconds())/1000/count)
 				f.pgCPU = append(f.pgCPU, float64((processCPU(t, pid)-server).Microseconds())/1000/count)
 				f.memory = append(f.memory, residentMemory(t))
 				b.close()

@@ -59,6 +59,11 @@ func receiverProcess(count string) error {
 		mu.Unlock()
 		_ = json.NewEncoder(w).Encode(taken)
 	})
+	mux.HandleFunc("POST /listen", func(w http.ResponseWriter, req *http.Request) {
+		if _, err := r.Start(req.URL.Query().Get("at")); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -124,6 +129,19 @@ func (r benchReceiver) take(t *testing.T) map[string]time.Time {
 		taken[id] = time.Unix(0, at)
 	}
 	return taken
+}
+
+// listen has the receiver answer at one more address.
+func (r benchReceiver) listen(t *testing.T, address string) {
+	t.Helper()
+	resp, err := http.Post(r.Control+"/listen?at="+address, "", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("the receiver does not listen at %s: %d", address, resp.StatusCode)
+	}
 }
 
 // processCPU is the processor time of a process and of its children that run or

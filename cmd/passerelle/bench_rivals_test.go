@@ -24,14 +24,15 @@ import (
 // design is a way to deliver, started on a hub's database: how an event is
 // committed, and how all is stopped.
 type design struct {
-	name  string
-	start func(t *testing.T, h *hub) (tell, func())
+	name   string
+	start  func(t *testing.T, h *hub) (tell, func())
+	second bool // a second process works the queues too
 }
 
 type tell func(context.Context, registry.Happening) (uuid.UUID, error)
 
 // ourLanes is what the hub does.
-var ourLanes = design{"lanes (ours)", func(t *testing.T, h *hub) (tell, func()) {
+var ourLanes = design{name: "lanes (ours)", start: func(t *testing.T, h *hub) (tell, func()) {
 	if err := h.startRiver(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}
@@ -45,9 +46,12 @@ var ourLanes = design{"lanes (ours)", func(t *testing.T, h *hub) (tell, func()) 
 	}
 }}
 
+// ourLanesTwice is the same with a second process beside it.
+var ourLanesTwice = design{name: "lanes (ours), two processes", start: ourLanes.start, second: true}
+
 // jobPerDelivery queues one River job for each delivery in the event's
 // transaction: what the hub did first.
-var jobPerDelivery = design{"job per delivery", func(t *testing.T, h *hub) (tell, func()) {
+var jobPerDelivery = design{name: "job per delivery", start: func(t *testing.T, h *hub) (tell, func()) {
 	rival := newRival(t, h)
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &deliverOne{rival: rival})
@@ -57,7 +61,7 @@ var jobPerDelivery = design{"job per delivery", func(t *testing.T, h *hub) (tell
 
 // contractLanes is the design of webhooks.md to the letter: a lane claims by a
 // lease on each delivery, posts, records, and claims again.
-var contractLanes = design{"lanes that claim", func(t *testing.T, h *hub) (tell, func()) {
+var contractLanes = design{name: "lanes that claim", start: func(t *testing.T, h *hub) (tell, func()) {
 	rival := newRival(t, h)
 	outbox, err := jobs.NewOutbox(h.store, 5*time.Millisecond, h.now, h.log)
 	if err != nil {

@@ -32,7 +32,8 @@ webhooks: {timeout: 1s, claim_for: 2s, lease: 6s}`
 // child is the hub as a process of its own, that can be killed and started again.
 type child struct {
 	t        *testing.T
-	settings string
+	settings string   // a file, or
+	env      []string // variables
 	mu       sync.Mutex
 	cmd      *exec.Cmd
 	log      lockedBuffer
@@ -44,8 +45,12 @@ func (c *child) start(args ...string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	cmd := exec.Command(self, append([]string{"serve", "--config", c.settings}, args...)...)
-	cmd.Env = append(os.Environ(), asHub+"=1")
+	command := []string{"serve"}
+	if c.settings != "" {
+		command = append(command, "--config", c.settings)
+	}
+	cmd := exec.Command(self, append(command, args...)...)
+	cmd.Env = append(append(os.Environ(), asHub+"=1"), c.env...)
 	cmd.Stdout, cmd.Stderr = &c.log, &c.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
