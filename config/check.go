@@ -230,6 +230,24 @@ func (ck checker) mail() {
 	if m.Domain != "" && !hostRule.MatchString(m.Domain) {
 		ck.at("mail.domain", "%q is not a domain", m.Domain)
 	}
+	for i, n := range m.ProviderNotices {
+		at := index("mail.provider_notices", i)
+		if n.Provider == "" {
+			ck.at(at+".provider", "missing")
+		}
+		if slices.ContainsFunc(m.ProviderNotices[:i], func(o ProviderNotice) bool { return o.Provider == n.Provider }) {
+			ck.at(at+".provider", "%q is given twice", n.Provider)
+		}
+		if len(n.To) == 0 {
+			ck.at(at+".to", "missing: at least one address")
+		}
+		for j, to := range n.To {
+			ck.address(index(at+".to", j), to)
+		}
+	}
+	if m.FranceConnectSupport != "" {
+		ck.address("mail.france_connect_support", m.FranceConnectSupport)
+	}
 	switch {
 	case m.SMTP.Username == "" && !m.SMTP.Password.IsZero():
 		ck.at("mail.smtp.username", "missing: a password is given without it")
@@ -250,6 +268,13 @@ func (ck checker) mail() {
 	}
 	if m.SMTP.TLS == SMTPNone && m.SMTP.Username != "" && !isLoopback(m.SMTP.Host) {
 		ck.at("mail.smtp.tls", "none would send the password in clear to another machine")
+	}
+}
+
+// address wants a bare one, without a name.
+func (ck checker) address(key, value string) {
+	if a, err := mail.ParseAddress(value); err != nil || a.Address != value {
+		ck.at(key, "%q is not a mail address", value)
 	}
 }
 

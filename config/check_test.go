@@ -73,6 +73,11 @@ func TestOwnFaults(t *testing.T) {
 		{"cancelled jobs not kept", "jobs: {retention: {cancelled: 0s}}", nil, "passerelle.yml:1: jobs.retention.cancelled: 0s is out of range: from 1m to 2160h"},
 		{"discarded jobs not kept", "jobs: {retention: {discarded: 0s}}", nil, "passerelle.yml:1: jobs.retention.discarded: 0s is out of range: from 1m to 2160h"},
 
+		{"a provider told by nobody's address", "mail: {provider_notices: [{provider: dgfip}]}", nil, "passerelle.yml:1: mail.provider_notices[0].to: missing: at least one address"},
+		{"a provider without a name", "mail: {provider_notices: [{to: [a@dgfip.example]}]}", nil, "passerelle.yml:1: mail.provider_notices[0].provider: missing"},
+		{"a provider given twice", "mail: {provider_notices: [{provider: dgfip, to: [a@dgfip.example]}, {provider: dgfip, to: [b@dgfip.example]}]}", nil, `passerelle.yml:1: mail.provider_notices[1].provider: "dgfip" is given twice`},
+		{"a provider's address that is none", "mail: {provider_notices: [{provider: dgfip, to: [dgfip]}]}", nil, `passerelle.yml:1: mail.provider_notices[0].to[0]: "dgfip" is not a mail address`},
+		{"a support that is no address", "mail: {france_connect_support: franceconnect}", nil, `passerelle.yml:1: mail.france_connect_support: "franceconnect" is not a mail address`},
 		{"a link that is dead at once", "handover: {link_lifetime: 1s}", nil, "passerelle.yml:1: handover.link_lifetime: 1s is out of range: from 1m to 720h"},
 		{"an answer kept too long", "introspection: {max_age: 2h}", nil, "passerelle.yml:1: introspection.max_age: 2h is out of range: from 0s to 1h"},
 		{"a client that may ask nothing", "rate_limits: {per_client: 0}", nil, "passerelle.yml:1: rate_limits.per_client: 0 is out of range: from 1 to 1000000"},

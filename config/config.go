@@ -265,6 +265,16 @@ type Mail struct {
 	Domain       string            `yaml:"domain" env:"DOMAIN"`               // right side of Message-ID and bounce addresses
 	BounceSecret connectors.Secret `yaml:"bounce_secret" env:"BOUNCE_SECRET"` // signs bounce addresses
 	Timeout      time.Duration     `yaml:"timeout" env:"TIMEOUT"`             // of one mail
+
+	// Who is written to beside the people of a request (datapass.md, 7).
+	ProviderNotices      []ProviderNotice `yaml:"provider_notices" envPrefix:"PROVIDER_NOTICES_"`
+	FranceConnectSupport string           `yaml:"france_connect_support" env:"FRANCE_CONNECT_SUPPORT"` // "": nobody
+}
+
+// ProviderNotice names the people of a data provider who want to know of each approval.
+type ProviderNotice struct {
+	Provider string   `yaml:"provider" env:"PROVIDER"` // its slug in the catalogue: "dgfip"
+	To       []string `yaml:"to" env:"TO"`             // addresses
 }
 
 // Enabled reports whether mails can leave.

@@ -18,7 +18,7 @@ import (
 )
 
 // pages are for people: they are no part of the contract of machines.
-var pages = []string{"/assets/", "/docs", "/remise/", "/desinscription/"}
+var pages = []string{"/assets/", "/docs", "/remise/", "/tache/", "/desinscription/"}
 
 func TestEveryRouteOfThePublicListenerIsInTheContract(t *testing.T) {
 	t.Parallel()

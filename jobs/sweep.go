@@ -128,5 +128,6 @@ func (w *sweep) purge(ctx context.Context) error {
 	now := w.Now()
 	_, bodies := w.Store.PurgeInboundBodies(ctx, now.Add(-w.KeepBody), sweepBatch)
 	_, tokens := w.Store.PurgeAccessTokens(ctx, now.Add(-keepExpiredTokens), sweepBatch)
-	return errors.Join(bodies, tokens)
+	_, answers := w.Store.PurgeAnswers(ctx, now.Add(-registry.KeepAnswers), sweepBatch)
+	return errors.Join(bodies, tokens, answers)
 }

@@ -41,6 +41,10 @@ func waitingJobs(ctx context.Context, env environment, args []string) error {
 			return err
 		}
 		err = h.registry.Record(registry.WithActor(ctx, "operator:"+whoami()), cmd)
+		var unknown *registry.UnknownPartnerError
+		if errors.As(err, &unknown) {
+			return &usageError{unknown.Error()}
+		}
 		if errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("nothing waits under %s", fs.Arg(1))
 		}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -137,10 +139,31 @@ func (h *hub) openRegistry() error {
 		OpsAddress: opsAddress(h.config.Hub.Contact), Capabilities: h.capabilities, Teams: h.team,
 		SigningKeys: signingKeys{}, MaxEndpoints: h.config.Webhooks.MaxEndpoints,
 		CheckURL: func(raw string) error { return h.public.CheckURL(raw) },
+		Partners: h.partners, ProviderNotices: providerNotices(h.config.Mail), FranceConnectSupport: h.config.Mail.FranceConnectSupport,
 	}, h.now)
 	h.definitions.registry = h.registry
 	_, err = h.openKeys(jwtissuer.Default().Schedule())
 	return err
+}
+
+func providerNotices(m config.Mail) map[string][]string {
+	notices := map[string][]string{}
+	for _, n := range m.ProviderNotices {
+		notices[n.Provider] = n.To
+	}
+	return notices
+}
+
+// partners lists whoever has a queue of its own, by name.
+func (h *hub) partners() []string {
+	names := append(slices.Collect(maps.Keys(h.managers)), registry.MailRelay)
+	for _, s := range h.config.DataPass.Sources {
+		if s.API.URL != "" {
+			names = append(names, s.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func (h *hub) capabilities(manager string) (connectors.Capabilities, bool) {

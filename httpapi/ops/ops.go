@@ -12,11 +12,13 @@ import (
 	"encoding/json"
 	"errors"
 	"html/template"
+	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/httprate"
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
@@ -46,6 +48,7 @@ type Handler struct {
 	Queues       http.Handler // River's own pages, under /river/
 	Assets       http.Handler
 	pages        *page.Set
+	failures     *httprate.RateLimiter // of sign-ins
 }
 
 const listLimit = 200
@@ -57,6 +60,7 @@ func (h *Handler) Router() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.failures = httprate.NewRateLimiter(failuresPerMinute, time.Minute)
 	r := chi.NewRouter()
 	r.Handle("/assets/*", h.Assets)
 	r.Get("/metrics", h.metrics)
@@ -99,7 +103,16 @@ const pausedByHand = 10 * 365 * 24 * time.Hour
 
 func (h *Handler) signIn(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name, password, _ := r.BasicAuth()
+		name, password, given := r.BasicAuth()
+		address, _, err := net.SplitHostPort(r.RemoteAddr)
+		if err != nil {
+			address = r.RemoteAddr
+		}
+		if _, rate, err := h.failures.Status(address); err == nil && rate >= failuresPerMinute {
+			w.Header().Set("Retry-After", "60")
+			http.Error(w, "Trop d’essais manqués : attendez une minute.", http.StatusTooManyRequests)
+			return
+		}
 		for _, u := range h.Users {
 			if u.Name == name && u.Check(password) {
 				ctx := registry.WithActor(r.Context(), "operator:"+u.Name)
@@ -107,10 +120,22 @@ func (h *Handler) signIn(next http.Handler) http.Handler {
 				return
 			}
 		}
+		if given { // a browser's first call brings nothing
+			h.failures.OnLimit(blank{}, r, address)
+		}
 		w.Header().Set("WWW-Authenticate", `Basic realm="Passerelle", charset="UTF-8"`)
 		http.Error(w, "Identification requise", http.StatusUnauthorized)
 	})
 }
+
+// failuresPerMinute bounds the guesses of one address. A proxy before this
+// listener is one address: its operators wait together.
+const failuresPerMinute = 10
+
+// blank takes the headers that a count would set.
+type blank struct{ http.ResponseWriter }
+
+func (blank) Header() http.Header { return http.Header{} }
 
 func (h *Handler) operatorsOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -182,11 +207,14 @@ func (h *Handler) act(command func(*http.Request) (registry.Command, error)) htt
 			return
 		}
 		var state *registry.StateError
+		var unknown *registry.UnknownPartnerError
 		switch err := h.Registry.Record(r.Context(), cmd); {
 		case err == nil:
 			http.Redirect(w, r, "/", http.StatusSeeOther)
 		case errors.Is(err, store.ErrNotFound):
 			http.Error(w, "Plus rien n’attend ici : rechargez la page.", http.StatusNotFound)
+		case errors.As(err, &unknown):
+			http.Error(w, "Aucun partenaire de ce nom. Il y a : "+strings.Join(unknown.Known, ", "), http.StatusNotFound)
 		case errors.As(err, &state):
 			http.Error(w, "L’état a changé entre-temps : rechargez la page.", http.StatusConflict)
 		default:

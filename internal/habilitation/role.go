@@ -13,7 +13,7 @@ const (
 	RoleInstructor RoleKind = "instructor"
 	RoleManager    RoleKind = "manager"
 	RoleDeveloper  RoleKind = "developer"
-	roleAdmin               = "admin"
+	AdminRole               = "admin"
 )
 
 // AnyDefinition is a role's definition when it holds for all of a provider's.
@@ -44,7 +44,7 @@ type Roles struct {
 // roles, gives no right and comes back in ignored.
 func ParseRoles(stored []string) (roles Roles, ignored []string) {
 	for _, s := range stored {
-		if s == roleAdmin {
+		if s == AdminRole {
 			roles.Admin = true
 			continue
 		}

@@ -169,7 +169,8 @@ func (cmd *ChangeRoles) apply(ctx context.Context, u *unit) error {
 		change.Revoked = append(change.Revoked, role)
 	}
 	if person.Roles = roles; len(change.Granted)+len(change.Revoked) > 0 {
-		if err := errors.Join(u.tx.SetRoles(ctx, person.ID, roles), u.tx.AppendRoleChange(ctx, change)); err != nil {
+		err := errors.Join(u.tx.SetRoles(ctx, person.ID, roles), u.tx.AppendRoleChange(ctx, change), u.tellAdmins(ctx, person, change))
+		if err != nil {
 			return err
 		}
 	}
@@ -179,6 +180,35 @@ func (cmd *ChangeRoles) apply(ctx context.Context, u *unit) error {
 		}
 	}
 	cmd.Person = person
+	return nil
+}
+
+// LetterRoles is the mail to every administrator when someone's roles change
+// (datapass.md, 7).
+const LetterRoles = "roles_changes"
+
+// tellAdmins writes to whoever is administrator once the change is made, and to
+// who is one no more.
+func (u *unit) tellAdmins(ctx context.Context, person store.Person, change store.RoleChange) error {
+	admins, err := u.tx.Wanting(ctx, []string{habilitation.AdminRole}, "", LetterRoles)
+	if err != nil {
+		return err
+	}
+	addresses := []string{u.settings.OpsAddress}
+	for _, a := range admins {
+		addresses = append(addresses, a.Email)
+	}
+	if slices.Contains(change.Revoked, habilitation.AdminRole) {
+		addresses = append(addresses, person.Email)
+	}
+	params := map[string]string{
+		"person": person.Email, "granted": strings.Join(change.Granted, ", "), "revoked": strings.Join(change.Revoked, ", "), "at": frenchTime(u.at),
+	}
+	for _, to := range uniqueAddresses(addresses...) {
+		if err := u.mail(ctx, habilitation.Request{}, LetterRoles, to, fmt.Sprintf("roles/%d/%d", person.ID, u.at.UnixNano()), params); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -292,6 +292,14 @@ func (cmd *RevokeArchived) apply(ctx context.Context, u *unit) error {
 	if err != nil || req.State != habilitation.Archived {
 		return err
 	}
+	ends, err := u.tx.ArchiveNoticeEnds(ctx, req.ID, c.ID)
+	if err != nil {
+		return err
+	}
+	if ends.After(u.at) { // archived again since: that notice counts
+		u.then(ArchiveEnds{CredentialID: c.ID, Manager: c.Manager, At: ends})
+		return nil
+	}
 	return u.revoke(ctx, req, c, "demande archivée")
 }
 

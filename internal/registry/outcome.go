@@ -3,6 +3,9 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -55,7 +58,18 @@ func (cmd *MailBounced) apply(ctx context.Context, u *unit) error {
 	return err
 }
 
-// PausePartner stops sending to a partner for a time.
+// UnknownPartnerError: an operator named a partner that this hub lacks.
+type UnknownPartnerError struct {
+	Name  string
+	Known []string
+}
+
+func (e *UnknownPartnerError) Error() string {
+	return fmt.Sprintf("no partner %q: there are %s", e.Name, strings.Join(e.Known, ", "))
+}
+
+// PausePartner stops sending to a partner for a time. An operator's is refused
+// with an UnknownPartnerError for a name that this hub lacks.
 type PausePartner struct {
 	Name   string
 	For    time.Duration
@@ -66,8 +80,13 @@ type PausePartner struct {
 
 func (cmd *PausePartner) apply(ctx context.Context, u *unit) error {
 	by := cmd.By
-	if by == "" {
+	switch {
+	case by == "":
 		by = "hub"
+	case u.settings.Partners != nil:
+		if known := u.settings.Partners(); !slices.Contains(known, cmd.Name) {
+			return &UnknownPartnerError{cmd.Name, known}
+		}
 	}
 	return u.pausePartner(ctx, cmd.Name, cmd.For, by, cmd.Class, cmd.Reason)
 }

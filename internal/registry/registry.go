@@ -126,6 +126,9 @@ type Settings struct {
 	// Capabilities of a connector instance, false for one that this hub lacks.
 	Capabilities func(manager string) (connectors.Capabilities, bool)
 
+	// Partners lists those that an operator may pause; nil: any.
+	Partners func() []string
+
 	// Teams are the people who hold a manager's keys by hand; nil: none.
 	Teams        func(manager string) (Team, bool)
 	SigningKeys  SigningKeys

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/passerelle-hub/passerelle/internal/store/db"
@@ -78,4 +79,10 @@ type HistoryLine = db.History
 // History gives a request's lines, oldest first.
 func (s *Store) History(ctx context.Context, requestID int64) ([]HistoryLine, error) {
 	return s.q.HistoryOf(ctx, requestID)
+}
+
+// ArchiveNoticeEnds tells when the last notice that a credential of an archived
+// request was given is over: the epoch when none was.
+func (t *Tx) ArchiveNoticeEnds(ctx context.Context, requestID int64, credential uuid.UUID) (time.Time, error) {
+	return t.q.ArchiveNoticeEnds(ctx, requestID, credential.String())
 }
