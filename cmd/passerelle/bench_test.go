@@ -54,6 +54,12 @@ var pgbenchTPS = regexp.MustCompile(`tps = ([0-9.]+) \(without`)
 // pgbenchCommits is what the machine itself can commit: pgbench -N, 10 clients.
 func pgbenchCommits(t *testing.T, url string, seconds int) float64 {
 	t.Helper()
+	pgbenchTables(t, url)
+	return pgbenchRun(t, url, seconds)
+}
+
+func pgbenchProgram(t *testing.T) string {
+	t.Helper()
 	program, err := exec.LookPath("pgbench")
 	if err != nil {
 		found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/pgbench")
@@ -62,10 +68,20 @@ func pgbenchCommits(t *testing.T, url string, seconds int) float64 {
 		}
 		program = found[len(found)-1]
 	}
-	if out, err := exec.CommandContext(t.Context(), program, "-i", "-q", "-s", "10", url).CombinedOutput(); err != nil {
+	return program
+}
+
+// pgbenchTables makes the tables that pgbenchRun writes to.
+func pgbenchTables(t *testing.T, url string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), pgbenchProgram(t), "-i", "-q", "-s", "10", url).CombinedOutput(); err != nil {
 		t.Fatalf("pgbench -i: %v\n%s", err, out)
 	}
-	out, err := exec.CommandContext(t.Context(), program, "-N", "-c", "10", "-j", "2", "-T", strconv.Itoa(seconds), url).CombinedOutput()
+}
+
+func pgbenchRun(t *testing.T, url string, seconds int) float64 {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), pgbenchProgram(t), "-N", "-c", "10", "-j", "2", "-T", strconv.Itoa(seconds), url).CombinedOutput()
 	found := pgbenchTPS.FindSubmatch(out)
 	if err != nil || found == nil {
 		t.Fatalf("pgbench: %v\n%s", err, out)

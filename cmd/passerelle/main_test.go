@@ -24,6 +24,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, receiverProcess(addresses))
 		os.Exit(1)
 	}
+	if arguments := os.Getenv(asBare); arguments != "" {
+		fmt.Fprintln(os.Stderr, bareProcess(arguments))
+		os.Exit(1)
+	}
 	flag.Parse()
 	// The tests that kill the hub mostly wait for River to find out: side by side
 	// they take as long as one.
