@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -62,9 +63,9 @@ func dial(address string) (*connection, error) {
 }
 
 // send gives the body of an answer of 2xx; it is good until the next call.
-func (c *connection) send(method, path, bearer string, body []byte) ([]byte, error) {
+func (c *connection) send(method, path, header string, body []byte) ([]byte, error) {
 	c.out.Reset()
-	fmt.Fprintf(&c.out, "%s %s HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer %s\r\nIf-Match: *\r\n", method, path, bearer)
+	fmt.Fprintf(&c.out, "%s %s HTTP/1.1\r\nHost: hub\r\n%s", method, path, header)
 	if body != nil {
 		fmt.Fprintf(&c.out, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
 	}
@@ -89,6 +90,42 @@ func (c *connection) send(method, path, bearer string, body []byte) ([]byte, err
 		return nil, fmt.Errorf("%s %s: %d %s", method, path, resp.StatusCode, c.body.Bytes())
 	}
 	return c.body.Bytes(), nil
+}
+
+// serveProcess runs `serve` in a process of its own, as production does: what
+// the clients of a bench keep in memory is no work for its collector. Its log
+// goes to a file.
+func serveProcess(t *testing.T, w *world, log string, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := os.Create(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	program := exec.Command(self, append([]string{"serve", "--config", w.settings}, args...)...)
+	program.Env = append(os.Environ(), asHub+"=1")
+	program.Stdout, program.Stderr = out, out
+	program.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := program.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.awaitReady(t.Context()); err != nil {
+		raw, _ := os.ReadFile(log)
+		t.Fatalf("%v\n%s", err, raw[max(0, len(raw)-4000):])
+	}
+	return program
+}
+
+// stopProcess ends it as an operator would; nil is none.
+func stopProcess(program *exec.Cmd) {
+	if program != nil {
+		_ = program.Process.Signal(syscall.SIGTERM)
+		_ = program.Wait()
+	}
 }
 
 // run lets every client do its work again and again, for a time.

@@ -17,7 +17,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -141,37 +140,13 @@ func (b *requestsBench) openHub() {
 	}
 }
 
-// startProgram runs `serve --only=http`, its log in a file.
 func (b *requestsBench) startProgram() {
 	b.t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	log, err := os.Create(filepath.Join(b.dir, "hub.log"))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer log.Close()
-	b.program = exec.Command(self, "serve", "--config", b.w.settings, "--only=http")
-	b.program.Env = append(os.Environ(), asHub+"=1")
-	b.program.Stdout, b.program.Stderr = log, log
-	b.program.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := b.program.Start(); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := b.w.awaitReady(b.t.Context()); err != nil {
-		raw, _ := os.ReadFile(log.Name())
-		b.t.Fatalf("%v\n%s", err, raw[max(0, len(raw)-4000):])
-	}
+	b.program = serveProcess(b.t, b.w, filepath.Join(b.dir, "hub.log"), "--only=http")
 }
 
 func (b *requestsBench) stopProgram() {
-	if b.program == nil {
-		return
-	}
-	_ = b.program.Process.Signal(syscall.SIGTERM)
-	_ = b.program.Wait()
+	stopProcess(b.program)
 	b.program = nil
 }
 
@@ -405,7 +380,7 @@ func (b *requestsBench) cycles(lasts time.Duration) load {
 	b.t.Helper()
 	address := strings.TrimPrefix(b.w.publicURL, "http://")
 	return b.run(lasts, func(i int, conn *connection) error {
-		body, err := conn.send(http.MethodPost, "/hub/v1/requests", b.applied[i], b.answers)
+		body, err := conn.send(http.MethodPost, "/hub/v1/requests", as(b.applied[i]), b.answers)
 		if err != nil {
 			return err
 		}
@@ -416,13 +391,16 @@ func (b *requestsBench) cycles(lasts time.Duration) load {
 			return errors.Join(err, errors.New("a creation without an id"))
 		}
 		path := fmt.Sprintf("/hub/v1/requests/%d/", made.ID)
-		if _, err := conn.send(http.MethodPost, path+"submit", b.applied[i], consentsBody); err != nil {
+		if _, err := conn.send(http.MethodPost, path+"submit", as(b.applied[i]), consentsBody); err != nil {
 			return err
 		}
-		_, err = conn.send(http.MethodPost, path+"approve", b.decider, []byte(`{"message":"Accord"}`))
+		_, err = conn.send(http.MethodPost, path+"approve", as(b.decider), []byte(`{"message":"Accord"}`))
 		return err
 	}, address)
 }
+
+// as gives the headers of a caller who acts on whatever version there is.
+func as(token string) string { return "Authorization: Bearer " + token + "\r\nIf-Match: *\r\n" }
 
 var consentsBody = []byte(`{"terms_of_service_accepted":true,"data_protection_officer_informed":true}`)
 
@@ -434,7 +412,7 @@ func (b *requestsBench) load(address string, tokens []string, next func(*rand.Ra
 		choose[i] = rand.New(rand.NewPCG(seed, uint64(i))) //nolint:gosec // the same load each time
 	}
 	return b.run(lasts, func(i int, conn *connection) error {
-		_, err := conn.send(http.MethodGet, next(choose[i]), tokens[i], nil)
+		_, err := conn.send(http.MethodGet, next(choose[i]), as(tokens[i]), nil)
 		return err
 	}, address)
 }

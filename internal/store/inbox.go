@@ -177,32 +177,24 @@ func (b *Inbox) commit(ctx context.Context, batch []*pending) error {
 	})
 	var receipts []Receipt
 	err := b.store.InTx(ctx, func(tx *Tx) error {
-		known, err := tx.findInbound(ctx, batch)
+		if err := tx.closeReservations(ctx, batch); err != nil {
+			return err
+		}
+		known, err := tx.storeInbound(ctx, batch)
 		if err != nil {
 			return err
 		}
-		fresh := make([]*pending, 0, len(batch))
 		for _, p := range batch {
-			if _, ok := known[p.key()]; !ok {
-				fresh = append(fresh, p)
+			if _, ok := known[p.key()]; ok {
+				continue
 			}
+			if known, err = tx.findInbound(ctx, batch); err != nil { // another transaction was first with some
+				return err
+			}
+			break
 		}
-		if len(fresh) > 0 {
-			stored, err := tx.insertInbound(ctx, fresh)
-			if err != nil {
-				return err
-			}
-			for _, row := range stored {
-				known[bodyKey{row.Source, [32]byte(row.BodySha256)}] = db.FindInboundRow(row)
-			}
-			if len(stored) < len(fresh) { // another transaction was first with some
-				if known, err = tx.findInbound(ctx, batch); err != nil {
-					return err
-				}
-			}
-			if err := b.wakeFor(ctx, tx, fresh, known); err != nil {
-				return err
-			}
+		if err := b.wakeFor(ctx, tx, batch, known); err != nil {
+			return err
 		}
 		receipts = make([]Receipt, len(batch))
 		for i, p := range batch {
@@ -232,10 +224,10 @@ func (p *pending) key() bodyKey { return bodyKey{p.in.Source, p.in.Hash} }
 
 // wakeFor queues the application of what this transaction stored, once per
 // request. What another one stored first is woken there.
-func (b *Inbox) wakeFor(ctx context.Context, tx *Tx, fresh []*pending, known map[bodyKey]db.FindInboundRow) error {
-	seen := make(map[InboundKey]bool, len(fresh))
-	keys := make([]InboundKey, 0, len(fresh))
-	for _, p := range fresh {
+func (b *Inbox) wakeFor(ctx context.Context, tx *Tx, batch []*pending, known map[bodyKey]db.FindInboundRow) error {
+	seen := make(map[InboundKey]bool, len(batch))
+	keys := make([]InboundKey, 0, len(batch))
+	for _, p := range batch {
 		k := InboundKey{p.in.Source, p.in.ExternalID}
 		if p.in.Parked == "" && known[p.key()].ID == p.id && !seen[k] {
 			seen[k] = true
@@ -269,16 +261,17 @@ func (t *Tx) findInbound(ctx context.Context, batch []*pending) (map[bodyKey]db.
 	return found, nil
 }
 
-func (t *Tx) insertInbound(ctx context.Context, fresh []*pending) ([]db.InsertInboundRow, error) {
-	tokens, err := t.reserve(ctx, fresh)
-	if err != nil {
-		return nil, err
-	}
-	var a db.InsertInboundParams
-	for _, p := range fresh {
-		state := "received"
+// storeInbound stores what is new and gives every row that is there, but for
+// those that another transaction stores at the same time.
+func (t *Tx) storeInbound(ctx context.Context, batch []*pending) (map[bodyKey]db.FindInboundRow, error) {
+	var a db.StoreInboundParams
+	for _, p := range batch {
+		state, reserve := "received", uuid.Nil
 		if p.in.Parked != "" {
 			state = "parked"
+		}
+		if p.in.Reserve {
+			reserve = uuid.New()
 		}
 		a.Ids = append(a.Ids, p.id)
 		a.Sources = append(a.Sources, p.in.Source)
@@ -289,66 +282,34 @@ func (t *Tx) insertInbound(ctx context.Context, fresh []*pending) ([]db.InsertIn
 		a.ExternalIds = append(a.ExternalIds, p.in.ExternalID)
 		a.Environments = append(a.Environments, p.in.Environment)
 		a.FiredAts = append(a.FiredAts, p.in.FiredAt)
-		a.TokenIds = append(a.TokenIds, tokens[p])
+		a.TokenIds = append(a.TokenIds, reserve)
 		a.Correlations = append(a.Correlations, p.in.Correlation)
 		a.States = append(a.States, state)
 		a.Reasons = append(a.Reasons, p.in.Parked)
 	}
-	return t.q.InsertInbound(ctx, a)
+	rows, err := t.q.StoreInbound(ctx, a)
+	known := make(map[bodyKey]db.FindInboundRow, len(rows))
+	for _, row := range rows {
+		known[bodyKey{row.Source, [32]byte(row.BodySha256)}] = db.FindInboundRow(row)
+	}
+	return known, err
 }
 
-// reserve closes the reservations of revoked requests and gives each approve
-// the open one of its request and definition, made now if there is none.
-func (t *Tx) reserve(ctx context.Context, fresh []*pending) (map[*pending]uuid.UUID, error) {
-	type subject struct {
-		source     string
-		externalID int64
-		definition string
-	}
-	var closing struct {
-		sources []string
-		ids     []int64
-		firedAt []time.Time
-	}
-	var r db.ReserveTokensParams
-	for _, p := range fresh {
+// closeReservations ends those of the requests that new events say revoked,
+// before the batch reserves others.
+func (t *Tx) closeReservations(ctx context.Context, batch []*pending) error {
+	var sources []string
+	var hashes [][]byte
+	var requests []int64
+	var firedAt []time.Time
+	for _, p := range batch {
 		if p.in.Close {
-			closing.sources = append(closing.sources, p.in.Source)
-			closing.ids = append(closing.ids, p.in.ExternalID)
-			closing.firedAt = append(closing.firedAt, p.in.FiredAt)
-		}
-		if p.in.Reserve {
-			r.TokenIds = append(r.TokenIds, uuid.New())
-			r.Sources = append(r.Sources, p.in.Source)
-			r.ExternalIds = append(r.ExternalIds, p.in.ExternalID)
-			r.Definitions = append(r.Definitions, p.in.Definition)
-			r.FiredAts = append(r.FiredAts, p.in.FiredAt)
+			sources, hashes = append(sources, p.in.Source), append(hashes, p.in.Hash[:])
+			requests, firedAt = append(requests, p.in.ExternalID), append(firedAt, p.in.FiredAt)
 		}
 	}
-	if len(closing.ids) > 0 {
-		if err := t.q.CloseReservations(ctx, closing.sources, closing.ids, closing.firedAt); err != nil {
-			return nil, err
-		}
+	if len(sources) == 0 {
+		return nil
 	}
-	if len(r.TokenIds) == 0 {
-		return nil, nil
-	}
-	if err := t.q.ReserveTokens(ctx, r); err != nil {
-		return nil, err
-	}
-	open, err := t.q.OpenReservations(ctx, r.Sources, r.ExternalIds, r.Definitions)
-	if err != nil {
-		return nil, err
-	}
-	bySubject := make(map[subject]uuid.UUID, len(open))
-	for _, row := range open {
-		bySubject[subject{row.Source, row.ExternalID, row.Definition}] = row.TokenID
-	}
-	tokens := make(map[*pending]uuid.UUID, len(r.TokenIds))
-	for _, p := range fresh {
-		if p.in.Reserve {
-			tokens[p] = bySubject[subject{p.in.Source, p.in.ExternalID, p.in.Definition}]
-		}
-	}
-	return tokens, nil
+	return t.q.CloseReservationsOfNew(ctx, sources, hashes, requests, firedAt)
 }

@@ -37,6 +37,28 @@ func (q *Queries) CloseReservations(ctx context.Context, sources []string, exter
 	return err
 }
 
+const closeReservationsOfNew = `-- name: CloseReservationsOfNew :exec
+update token_reservation r
+set closed_at = now()
+from (select unnest($1::text[]) as source,
+             unnest($2::bytea[]) as body_sha256,
+             unnest($3::bigint[]) as external_id,
+             unnest($4::timestamptz[]) as fired_at) as t
+where r.source = t.source and r.external_id = t.external_id and r.closed_at is null and r.fired_at <= t.fired_at
+  and not exists (select from inbound_event e where e.source = t.source and e.body_sha256 = t.body_sha256)
+`
+
+// The same for events that are not stored yet: what was stored has closed its reservation already.
+func (q *Queries) CloseReservationsOfNew(ctx context.Context, sources []string, hashes [][]byte, externalIds []int64, firedAts []time.Time) error {
+	_, err := q.db.Exec(ctx, closeReservationsOfNew,
+		sources,
+		hashes,
+		externalIds,
+		firedAts,
+	)
+	return err
+}
+
 const findInbound = `-- name: FindInbound :many
 select id, source, body_sha256, token_id
 from inbound_event
@@ -76,92 +98,6 @@ func (q *Queries) FindInbound(ctx context.Context, source string, hashes [][]byt
 	return items, nil
 }
 
-const insertInbound = `-- name: InsertInbound :many
-insert into inbound_event (id, source, body_sha256, body_sealed, event, definition, external_id, environment, fired_at,
-                           token_id, correlation, state, reason)
-select t.id, t.source, t.body_sha256, t.body_sealed, t.event, t.definition, t.external_id, t.environment, t.fired_at,
-       nullif(t.token_id, '00000000-0000-0000-0000-000000000000'::uuid), t.correlation, t.state, t.reason
-from (select unnest($1::uuid[]) as id,
-             unnest($2::text[]) as source,
-             unnest($3::bytea[]) as body_sha256,
-             unnest($4::bytea[]) as body_sealed,
-             unnest($5::text[]) as event,
-             unnest($6::text[]) as definition,
-             unnest($7::bigint[]) as external_id,
-             unnest($8::text[]) as environment,
-             unnest($9::timestamptz[]) as fired_at,
-             unnest($10::uuid[]) as token_id,
-             unnest($11::text[]) as correlation,
-             unnest($12::text[]) as state,
-             unnest($13::text[]) as reason) as t
-order by t.source, t.body_sha256
-on conflict (source, body_sha256) do nothing
-returning id, source, body_sha256, token_id
-`
-
-type InsertInboundParams struct {
-	Ids          []uuid.UUID
-	Sources      []string
-	Hashes       [][]byte
-	Bodies       [][]byte
-	Events       []string
-	Definitions  []string
-	ExternalIds  []int64
-	Environments []string
-	FiredAts     []time.Time
-	TokenIds     []uuid.UUID
-	Correlations []string
-	States       []string
-	Reasons      []string
-}
-
-type InsertInboundRow struct {
-	ID         uuid.UUID
-	Source     string
-	BodySha256 []byte
-	TokenID    *uuid.UUID
-}
-
-// Gives the rows stored now: what another transaction stored first is not among them.
-func (q *Queries) InsertInbound(ctx context.Context, arg InsertInboundParams) ([]InsertInboundRow, error) {
-	rows, err := q.db.Query(ctx, insertInbound,
-		arg.Ids,
-		arg.Sources,
-		arg.Hashes,
-		arg.Bodies,
-		arg.Events,
-		arg.Definitions,
-		arg.ExternalIds,
-		arg.Environments,
-		arg.FiredAts,
-		arg.TokenIds,
-		arg.Correlations,
-		arg.States,
-		arg.Reasons,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []InsertInboundRow
-	for rows.Next() {
-		var i InsertInboundRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Source,
-			&i.BodySha256,
-			&i.TokenID,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const latestApproveToken = `-- name: LatestApproveToken :one
 select r.token_id from token_reservation r
 where r.source = $1 and r.external_id = $2 and r.definition = $3 and r.closed_at is null
@@ -174,49 +110,6 @@ func (q *Queries) LatestApproveToken(ctx context.Context, source string, externa
 	var token_id uuid.UUID
 	err := row.Scan(&token_id)
 	return token_id, err
-}
-
-const openReservations = `-- name: OpenReservations :many
-select token_id, source, external_id, definition
-from token_reservation
-where closed_at is null
-  and (source, external_id, definition) in (
-    select t.source, t.external_id, t.definition
-    from (select unnest($1::text[]) as source,
-             unnest($2::bigint[]) as external_id,
-             unnest($3::text[]) as definition) as t)
-`
-
-type OpenReservationsRow struct {
-	TokenID    uuid.UUID
-	Source     string
-	ExternalID int64
-	Definition string
-}
-
-func (q *Queries) OpenReservations(ctx context.Context, sources []string, externalIds []int64, definitions []string) ([]OpenReservationsRow, error) {
-	rows, err := q.db.Query(ctx, openReservations, sources, externalIds, definitions)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []OpenReservationsRow
-	for rows.Next() {
-		var i OpenReservationsRow
-		if err := rows.Scan(
-			&i.TokenID,
-			&i.Source,
-			&i.ExternalID,
-			&i.Definition,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const parkedInbound = `-- name: ParkedInbound :many
@@ -340,6 +233,116 @@ func (q *Queries) SettleInbound(ctx context.Context, arg SettleInboundParams) er
 		arg.ID,
 	)
 	return err
+}
+
+const storeInbound = `-- name: StoreInbound :many
+with given as (
+    select unnest($1::uuid[]) as id,
+           unnest($2::text[]) as source,
+           unnest($3::bytea[]) as body_sha256,
+           unnest($4::bytea[]) as body_sealed,
+           unnest($5::text[]) as event,
+           unnest($6::text[]) as definition,
+           unnest($7::bigint[]) as external_id,
+           unnest($8::text[]) as environment,
+           unnest($9::timestamptz[]) as fired_at,
+           unnest($10::uuid[]) as token_id,        -- to reserve under, nil where nothing is
+           unnest($11::text[]) as correlation,
+           unnest($12::text[]) as state,
+           unnest($13::text[]) as reason
+), known as materialized (
+    select e.id, e.source, e.body_sha256, e.token_id
+    from given g join inbound_event e on e.source = g.source and e.body_sha256 = g.body_sha256
+), fresh as materialized (
+    select g.id, g.source, g.body_sha256, g.body_sealed, g.event, g.definition, g.external_id, g.environment, g.fired_at, g.token_id, g.correlation, g.state, g.reason from given g where not exists (select from known k where k.source = g.source and k.body_sha256 = g.body_sha256)
+), reserved as (
+    insert into token_reservation as r (token_id, source, external_id, definition, fired_at)
+    select w.token_id, w.source, w.external_id, w.definition, w.fired_at
+    from (select distinct on (f.source, f.external_id, f.definition) f.id, f.source, f.body_sha256, f.body_sealed, f.event, f.definition, f.external_id, f.environment, f.fired_at, f.token_id, f.correlation, f.state, f.reason from fresh f
+          where f.token_id <> '00000000-0000-0000-0000-000000000000'::uuid
+          order by f.source, f.external_id, f.definition, f.fired_at, f.id) w
+    -- Nothing changes: the row is only to be given back.
+    on conflict (source, external_id, definition) where closed_at is null do update set fired_at = r.fired_at
+    returning r.token_id, r.source, r.external_id, r.definition
+), stored as (
+    insert into inbound_event (id, source, body_sha256, body_sealed, event, definition, external_id, environment, fired_at,
+                               token_id, correlation, state, reason)
+    select f.id, f.source, f.body_sha256, f.body_sealed, f.event, f.definition, f.external_id, f.environment, f.fired_at,
+           r.token_id, f.correlation, f.state, f.reason
+    from fresh f
+    left join reserved r on f.token_id <> '00000000-0000-0000-0000-000000000000'::uuid
+         and r.source = f.source and r.external_id = f.external_id and r.definition = f.definition
+    order by f.source, f.body_sha256
+    on conflict (source, body_sha256) do nothing
+    returning id, source, body_sha256, token_id
+)
+select id, source, body_sha256, token_id from known
+union all
+select id, source, body_sha256, token_id from stored
+`
+
+type StoreInboundParams struct {
+	Ids          []uuid.UUID
+	Sources      []string
+	Hashes       [][]byte
+	Bodies       [][]byte
+	Events       []string
+	Definitions  []string
+	ExternalIds  []int64
+	Environments []string
+	FiredAts     []time.Time
+	TokenIds     []uuid.UUID
+	Correlations []string
+	States       []string
+	Reasons      []string
+}
+
+type StoreInboundRow struct {
+	ID         uuid.UUID
+	Source     string
+	BodySha256 []byte
+	TokenID    *uuid.UUID
+}
+
+// In one round trip: what of these is stored already is given as it is, the rest is stored, each approve with the open
+// reservation of its request and definition, made now if there is none. What another transaction stores meanwhile is not given.
+func (q *Queries) StoreInbound(ctx context.Context, arg StoreInboundParams) ([]StoreInboundRow, error) {
+	rows, err := q.db.Query(ctx, storeInbound,
+		arg.Ids,
+		arg.Sources,
+		arg.Hashes,
+		arg.Bodies,
+		arg.Events,
+		arg.Definitions,
+		arg.ExternalIds,
+		arg.Environments,
+		arg.FiredAts,
+		arg.TokenIds,
+		arg.Correlations,
+		arg.States,
+		arg.Reasons,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StoreInboundRow
+	for rows.Next() {
+		var i StoreInboundRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Source,
+			&i.BodySha256,
+			&i.TokenID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const takeUpInbound = `-- name: TakeUpInbound :one

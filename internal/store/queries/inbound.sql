@@ -16,16 +16,6 @@ from (select unnest(@token_ids::uuid[]) as token_id,
 order by t.source, t.external_id, t.definition
 on conflict (source, external_id, definition) where closed_at is null do nothing;
 
--- name: OpenReservations :many
-select token_id, source, external_id, definition
-from token_reservation
-where closed_at is null
-  and (source, external_id, definition) in (
-    select t.source, t.external_id, t.definition
-    from (select unnest(@sources::text[]) as source,
-             unnest(@external_ids::bigint[]) as external_id,
-             unnest(@definitions::text[]) as definition) as t);
-
 -- name: CloseReservations :exec
 -- A revoked request's reservation is over: what follows gets a new id.
 update token_reservation r
@@ -35,28 +25,63 @@ from (select unnest(@sources::text[]) as source,
              unnest(@fired_ats::timestamptz[]) as fired_at) as t
 where r.source = t.source and r.external_id = t.external_id and r.closed_at is null and r.fired_at <= t.fired_at;
 
--- name: InsertInbound :many
--- Gives the rows stored now: what another transaction stored first is not among them.
-insert into inbound_event (id, source, body_sha256, body_sealed, event, definition, external_id, environment, fired_at,
-                           token_id, correlation, state, reason)
-select t.id, t.source, t.body_sha256, t.body_sealed, t.event, t.definition, t.external_id, t.environment, t.fired_at,
-       nullif(t.token_id, '00000000-0000-0000-0000-000000000000'::uuid), t.correlation, t.state, t.reason
-from (select unnest(@ids::uuid[]) as id,
-             unnest(@sources::text[]) as source,
+-- name: CloseReservationsOfNew :exec
+-- The same for events that are not stored yet: what was stored has closed its reservation already.
+update token_reservation r
+set closed_at = now()
+from (select unnest(@sources::text[]) as source,
              unnest(@hashes::bytea[]) as body_sha256,
-             unnest(@bodies::bytea[]) as body_sealed,
-             unnest(@events::text[]) as event,
-             unnest(@definitions::text[]) as definition,
              unnest(@external_ids::bigint[]) as external_id,
-             unnest(@environments::text[]) as environment,
-             unnest(@fired_ats::timestamptz[]) as fired_at,
-             unnest(@token_ids::uuid[]) as token_id,
-             unnest(@correlations::text[]) as correlation,
-             unnest(@states::text[]) as state,
-             unnest(@reasons::text[]) as reason) as t
-order by t.source, t.body_sha256
-on conflict (source, body_sha256) do nothing
-returning id, source, body_sha256, token_id;
+             unnest(@fired_ats::timestamptz[]) as fired_at) as t
+where r.source = t.source and r.external_id = t.external_id and r.closed_at is null and r.fired_at <= t.fired_at
+  and not exists (select from inbound_event e where e.source = t.source and e.body_sha256 = t.body_sha256);
+
+-- name: StoreInbound :many
+-- In one round trip: what of these is stored already is given as it is, the rest is stored, each approve with the open
+-- reservation of its request and definition, made now if there is none. What another transaction stores meanwhile is not given.
+with given as (
+    select unnest(@ids::uuid[]) as id,
+           unnest(@sources::text[]) as source,
+           unnest(@hashes::bytea[]) as body_sha256,
+           unnest(@bodies::bytea[]) as body_sealed,
+           unnest(@events::text[]) as event,
+           unnest(@definitions::text[]) as definition,
+           unnest(@external_ids::bigint[]) as external_id,
+           unnest(@environments::text[]) as environment,
+           unnest(@fired_ats::timestamptz[]) as fired_at,
+           unnest(@token_ids::uuid[]) as token_id,        -- to reserve under, nil where nothing is
+           unnest(@correlations::text[]) as correlation,
+           unnest(@states::text[]) as state,
+           unnest(@reasons::text[]) as reason
+), known as materialized (
+    select e.id, e.source, e.body_sha256, e.token_id
+    from given g join inbound_event e on e.source = g.source and e.body_sha256 = g.body_sha256
+), fresh as materialized (
+    select g.* from given g where not exists (select from known k where k.source = g.source and k.body_sha256 = g.body_sha256)
+), reserved as (
+    insert into token_reservation as r (token_id, source, external_id, definition, fired_at)
+    select w.token_id, w.source, w.external_id, w.definition, w.fired_at
+    from (select distinct on (f.source, f.external_id, f.definition) f.* from fresh f
+          where f.token_id <> '00000000-0000-0000-0000-000000000000'::uuid
+          order by f.source, f.external_id, f.definition, f.fired_at, f.id) w
+    -- Nothing changes: the row is only to be given back.
+    on conflict (source, external_id, definition) where closed_at is null do update set fired_at = r.fired_at
+    returning r.token_id, r.source, r.external_id, r.definition
+), stored as (
+    insert into inbound_event (id, source, body_sha256, body_sealed, event, definition, external_id, environment, fired_at,
+                               token_id, correlation, state, reason)
+    select f.id, f.source, f.body_sha256, f.body_sealed, f.event, f.definition, f.external_id, f.environment, f.fired_at,
+           r.token_id, f.correlation, f.state, f.reason
+    from fresh f
+    left join reserved r on f.token_id <> '00000000-0000-0000-0000-000000000000'::uuid
+         and r.source = f.source and r.external_id = f.external_id and r.definition = f.definition
+    order by f.source, f.body_sha256
+    on conflict (source, body_sha256) do nothing
+    returning id, source, body_sha256, token_id
+)
+select id, source, body_sha256, token_id from known
+union all
+select id, source, body_sha256, token_id from stored;
 
 -- name: WaitingInbound :many
 -- What is to be applied to one request, in the order of the source.
