@@ -31,7 +31,7 @@ func Default() *Config {
 			Timeout:       45 * time.Second,
 			RescueAfter:   2 * time.Minute,
 			FetchCooldown: 10 * time.Millisecond,
-			Workers:       map[string]int{defaultQueue: 10},
+			Workers:       map[string]int{defaultQueue: 20},
 			Retention: JobRetention{
 				Completed: 15 * time.Minute,
 				Cancelled: 24 * time.Hour,

@@ -96,7 +96,7 @@ func TestTheEnvironmentReachesEveryKindOfValue(t *testing.T) {
 	want := picture{
 		"passerelle-prod", 2 << 20,
 		[]string{netip.MustParsePrefix("10.0.0.0/8").String(), "fd00::/8"},
-		map[string]int{"lanes": 100, "mail": 4, "default": 10},
+		map[string]int{"lanes": 100, "mail": 4, "default": 20},
 		[]int{443, 8443},
 		[]time.Duration{time.Second, 2 * time.Minute},
 		[]string{"aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"},
@@ -107,8 +107,8 @@ func TestTheEnvironmentReachesEveryKindOfValue(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if n := c.Jobs.WorkersFor("hubee"); n != 10 {
-		t.Errorf("a queue that is not named has %d workers, want the default's 10", n)
+	if n := c.Jobs.WorkersFor("hubee"); n != 20 {
+		t.Errorf("a queue that is not named has %d workers, want the default's 20", n)
 	}
 }
 

@@ -21,7 +21,7 @@ func TestPrintSaysWhereEachValueCameFrom(t *testing.T) {
 	for _, want := range []string{
 		"  # Address to listen on.\n  listen: 127.0.0.1:8080 # default\n",
 		"  max_body: 64KiB # passerelle.yml:2\n",
-		"  workers:\n    default: 10 # default\n    mail: 2 # passerelle.yml:4\n",
+		"  workers:\n    default: 20 # default\n    mail: 2 # passerelle.yml:4\n",
 		"  public_url: http://127.0.0.1:8080 # follows http.listen\n",
 		"  level: debug # environment PASSERELLE_LOG_LEVEL\n",
 		"  schedule: [1m30s, 168h] # environment PASSERELLE_WEBHOOKS_SCHEDULE\n",

@@ -24,10 +24,16 @@ func (SealHistoryArgs) InsertOpts() river.InsertOpts {
 // sealEvery bounds how long a line is not covered by the global chain.
 const sealEvery = time.Minute
 
+// sealLimit is for the first seal after a restore: it covers every request.
+const sealLimit = 15 * time.Minute
+
 type sealHistory struct {
 	river.WorkerDefaults[SealHistoryArgs]
 	*Workers
 }
+
+// Timeout gives a seal more time than other jobs have.
+func (w *sealHistory) Timeout(*river.Job[SealHistoryArgs]) time.Duration { return sealLimit }
 
 // Work seals what was written since the last seal, and logs the seal's hash: a
 // witness outside the database.

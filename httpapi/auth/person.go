@@ -84,18 +84,12 @@ func (a *Authenticator) verify(r *http.Request, value string) (Issuer, jose.Clai
 // the first time is written.
 func (a *Authenticator) recognise(r *http.Request, issuer, subject string, c personClaims) (store.Person, []store.Membership, error) {
 	ctx := r.Context()
-	person, err := a.Store.PersonByIdentity(ctx, issuer, subject)
+	person, memberships, err := a.Store.PersonByIdentity(ctx, issuer, subject)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return person, nil, err
 	}
-	var memberships []store.Membership
-	if err == nil {
-		if memberships, err = a.Store.Memberships(ctx, person.ID); err != nil {
-			return person, nil, err
-		}
-		if c.SIRET == "" || memberOf(memberships, c.SIRET).Verified {
-			return person, memberships, nil
-		}
+	if err == nil && (c.SIRET == "" || memberOf(memberships, c.SIRET).Verified) {
+		return person, memberships, nil
 	}
 	cmd := &registry.Recognise{Issuer: issuer, Subject: subject, SIRET: c.SIRET, Applicant: habilitation.Applicant{
 		Email: c.Email, GivenName: c.GivenName, FamilyName: firstOf(c.UsualName, c.FamilyName), PhoneNumber: c.PhoneNumber,

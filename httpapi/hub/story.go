@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,22 +13,24 @@ import (
 
 // names gives the people whom the lines of a history name, by id.
 func (h *Handler) names(ctx context.Context, lines []store.HistoryLine) (map[int64]string, error) {
-	names := map[int64]string{}
+	var ids []int64
 	for _, line := range lines {
 		kind, rest, _ := strings.Cut(line.Actor, ":")
-		id, err := strconv.ParseInt(rest, 10, 64)
-		if kind != "person" || err != nil || names[id] != "" {
-			continue
-		}
-		person, err := h.Store.Person(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if names[id] = strings.TrimSpace(person.GivenName + " " + person.FamilyName); names[id] == "" {
-			names[id] = person.Email
+		if id, err := strconv.ParseInt(rest, 10, 64); kind == "person" && err == nil && !slices.Contains(ids, id) {
+			ids = append(ids, id)
 		}
 	}
-	return names, nil
+	names := map[int64]string{}
+	if len(ids) == 0 {
+		return names, nil
+	}
+	people, err := h.Store.People(ctx, ids)
+	for _, person := range people {
+		if names[person.ID] = strings.TrimSpace(person.GivenName + " " + person.FamilyName); names[person.ID] == "" {
+			names[person.ID] = person.Email
+		}
+	}
+	return names, err
 }
 
 // actorOf reads who acted: "person:12", "client:<id>", "source:<name>",

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -179,15 +180,15 @@ func (u *unit) sendLink(ctx context.Context, req habilitation.Request, c store.C
 		return err
 	}
 	until := u.at.Add(u.settings.LinkLifetime)
-	queued, err := u.tx.QueueMail(ctx, store.NewMail{
+	queued, err := u.tx.QueueMails(ctx, store.NewMail{
 		ID: mailID, Template: LetterKeyReady, RequestID: req.ID, To: to, Dedup: "link/" + linkID.String(), Now: u.at,
 		Params: map[string]string{
 			"definition": u.label(c.Definition), "organization": req.Organization.Name, "until": frenchTime(until),
 			"link": u.settings.PublicURL + "/remise/" + value.Value(),
 		},
 	})
-	if err != nil || !queued {
-		return fmt.Errorf("queue the mail of a new link (queued: %t): %w", queued, err)
+	if err != nil || len(queued) == 0 {
+		return fmt.Errorf("queue the mail of a new link (queued: %d): %w", len(queued), err)
 	}
 	err = u.tx.InsertLink(ctx, store.NewLink{
 		ID: linkID, CredentialID: c.ID, TokenHash: token.Hash(value.Value()), To: to, Role: role, MailID: mailID, Now: u.at, ExpiresAt: until,
@@ -208,15 +209,23 @@ func (u *unit) mail(ctx context.Context, req habilitation.Request, template, to,
 	if err != nil {
 		return err
 	}
-	queued, err := u.tx.QueueMail(ctx, store.NewMail{
-		ID: id, Template: template, RequestID: req.ID, To: connectors.NewSecret(to), Params: params,
+	u.mails = append(u.mails, store.NewMail{
+		ID: id, Template: template, RequestID: req.ID, To: connectors.NewSecret(to), Params: maps.Clone(params),
 		Dedup: fmt.Sprintf("%s/%s/%s", template, dedup, recipientKey(to)), Now: u.at,
 	})
-	if err != nil || !queued {
-		return err
-	}
-	u.then(MailQueued{id})
 	return nil
+}
+
+// queueMails stores the letters of the command, all in one statement.
+func (u *unit) queueMails(ctx context.Context) error {
+	if len(u.mails) == 0 {
+		return nil
+	}
+	queued, err := u.tx.QueueMails(ctx, u.mails...)
+	for _, id := range queued {
+		u.then(MailQueued{id})
+	}
+	return err
 }
 
 // recipientKey tells recipients apart in a mail's dedup key without naming them.

@@ -181,6 +181,9 @@ func (r *Registry) Record(ctx context.Context, cmd Command) error {
 		if err := cmd.apply(ctx, u); err != nil {
 			return err
 		}
+		if err := u.queueMails(ctx); err != nil {
+			return err
+		}
 		if len(u.followups) == 0 {
 			return nil
 		}
@@ -200,6 +203,7 @@ type unit struct {
 	actor       string
 	correlation string
 	followups   []Followup
+	mails       []store.NewMail      // of the command, stored at its end
 	decided     []habilitation.Event // of the decision being followed
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -39,15 +40,13 @@ func (t *Tx) SealHistory(ctx context.Context, now time.Time) (Seal, bool, error)
 	if err != nil {
 		return Seal{}, false, err
 	}
-	heads, err := t.unsealedHeads(ctx, last.Upto, upto)
-	if err != nil || len(heads) == 0 {
+	heads := headsBetween
+	if last.Upto > upto { // transaction numbers began again: restored elsewhere
+		heads = headsNotSealed
+	}
+	row := db.AuditSeal{N: last.N + 1, At: now.UTC().Truncate(time.Microsecond), Upto: upto, PrevHash: last.Hash}
+	if err := t.readHeads(ctx, heads, last.Upto, &row); err != nil || row.Heads == 0 {
 		return Seal{}, false, err
-	}
-	row := db.AuditSeal{
-		N: last.N + 1, At: now.UTC().Truncate(time.Microsecond), Upto: upto, Heads: int64(len(heads)), Root: rootOf(heads), PrevHash: last.Hash,
-	}
-	for _, h := range heads {
-		row.Lines += h.Lines
 	}
 	if row.PrevHash == nil {
 		row.PrevHash = []byte{}
@@ -59,33 +58,54 @@ func (t *Tx) SealHistory(ctx context.Context, now time.Time) (Seal, bool, error)
 	if err := t.q.SealInsert(ctx, db.SealInsertParams(row)); err != nil {
 		return Seal{}, false, err
 	}
-	_, err = t.SQL.CopyFrom(ctx, pgx.Identifier{"audit_head"}, []string{"n", "request_id", "seq", "hash"},
-		pgx.CopyFromSlice(len(heads), func(i int) ([]any, error) {
-			return []any{row.N, heads[i].RequestID, heads[i].Seq, heads[i].Hash}, nil
-		}))
+	// The same lines as were read: their transactions have ended, and one seal is made at a time.
+	_, err = t.SQL.Exec(ctx, "insert into audit_head (n, request_id, seq, hash) select $3, h.request_id, h.seq, h.hash from ("+heads+") h", last.Upto, upto, row.N)
 	return Seal{N: row.N, At: row.At, Lines: row.Lines, Heads: row.Heads, Hash: row.Hash}, err == nil, err
 }
 
-// unsealedHeads reads the heads of the lines not sealed yet. Transaction numbers
-// begin again when a database is restored elsewhere: then lines are compared.
-func (t *Tx) unsealedHeads(ctx context.Context, since, upto int64) ([]db.HeadsBetweenRow, error) {
-	if since <= upto {
-		return t.q.HeadsBetween(ctx, since, upto)
+// The newest line of each request that was written to by the transactions from
+// $1 on, below $2; and the same by comparison, whatever $1.
+const (
+	headsBetween = `select distinct on (request_id) request_id, seq, hash, count(*) over (partition by request_id) as lines
+from history where xact >= $1::bigint and xact < $2::bigint
+order by request_id, seq desc`
+	headsNotSealed = `select distinct on (h.request_id) h.request_id, h.seq, h.hash, count(*) over (partition by h.request_id) as lines
+from history h
+where h.xact < $2::bigint and $1::bigint is not null
+  and not exists (select from audit_head a where a.request_id = h.request_id and a.seq >= h.seq)
+order by h.request_id, h.seq desc`
+)
+
+// readHeads counts the heads and computes their root, one by one: after a
+// restore they are as many as there are requests.
+func (t *Tx) readHeads(ctx context.Context, heads string, since int64, row *db.AuditSeal) error {
+	if _, err := t.SQL.Exec(ctx, "set local statement_timeout = 0"); err != nil { // the job has its own limit
+		return err
 	}
-	rows, err := t.q.HeadsNotSealed(ctx, upto)
-	heads := make([]db.HeadsBetweenRow, len(rows))
-	for i, r := range rows {
-		heads[i] = db.HeadsBetweenRow(r)
+	rows, err := t.SQL.Query(ctx, heads, since, row.Upto)
+	if err != nil {
+		return err
 	}
-	return heads, err
+	defer rows.Close()
+	sum := sha256.New()
+	for rows.Next() {
+		var request, lines int64
+		var seq int32
+		var line []byte
+		if err := rows.Scan(&request, &seq, &line, &lines); err != nil {
+			return err
+		}
+		addHead(sum, request, seq, line)
+		row.Heads++
+		row.Lines += lines
+	}
+	row.Root = sum.Sum(nil)
+	return rows.Err()
 }
 
-func rootOf(heads []db.HeadsBetweenRow) []byte {
-	sum := sha256.New()
-	for _, h := range heads {
-		fmt.Fprintf(sum, "%d %d %x\n", h.RequestID, h.Seq, h.Hash)
-	}
-	return sum.Sum(nil)
+// addHead adds one head to the root of a seal.
+func addHead(sum hash.Hash, request int64, seq int32, line []byte) {
+	fmt.Fprintf(sum, "%d %d %x\n", request, seq, line)
 }
 
 func sealHash(s db.AuditSeal) ([]byte, error) {
@@ -274,8 +294,8 @@ func rootsOf(ctx context.Context, tx pgx.Tx) (map[int64][]byte, error) {
 	for rows.Next() {
 		var of, request int64
 		var seq int32
-		var hash []byte
-		if err := rows.Scan(&of, &request, &seq, &hash); err != nil {
+		var line []byte
+		if err := rows.Scan(&of, &request, &seq, &line); err != nil {
 			return nil, err
 		}
 		if of != n {
@@ -285,7 +305,7 @@ func rootsOf(ctx context.Context, tx pgx.Tx) (map[int64][]byte, error) {
 			sum.Reset()
 			n = of
 		}
-		fmt.Fprintf(sum, "%d %d %x\n", request, seq, hash)
+		addHead(sum, request, seq, line)
 	}
 	if n != 0 {
 		roots[n] = sum.Sum(nil)

@@ -29,9 +29,12 @@ type Line struct {
 // AppendHistory writes one line, chained to the one before by its hash. The
 // caller holds the request's lock.
 func (t *Tx) AppendHistory(ctx context.Context, requestID int64, l Line) error {
-	last, err := t.q.LastHistory(ctx, requestID)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return err
+	var err error
+	last, known := t.lines[requestID]
+	if !known {
+		if last, err = t.q.LastHistory(ctx, requestID); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
 	}
 	detail := json.RawMessage("{}")
 	if len(l.Detail) > 0 {
@@ -49,7 +52,11 @@ func (t *Tx) AppendHistory(ctx context.Context, requestID int64, l Line) error {
 	if row.Hash, err = lineHash(row); err != nil {
 		return err
 	}
-	return t.q.InsertHistory(ctx, row)
+	if err := t.q.InsertHistory(ctx, row); err != nil {
+		return err
+	}
+	t.lines[requestID] = db.LastHistoryRow{Seq: row.Seq, Hash: row.Hash}
+	return nil
 }
 
 // lineHash is SHA-256 over the previous hash and the line's canonical JSON:

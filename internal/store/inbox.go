@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -50,10 +51,15 @@ type Receipt struct {
 // Inbox stores incoming webhooks, many in one commit: whatever arrives while a
 // commit is under way goes into the next one (group commit), so that a burst
 // costs few fsyncs and a lone event waits for none.
+//
+// One commit is under way at a time: several small ones cost more processor than
+// a larger one, and all wait longer. Only behind one that is late (a lock held
+// elsewhere, a slow disk) the next one starts.
 type Inbox struct {
 	store *Store
 	wake  func(ctx context.Context, tx pgx.Tx, keys []InboundKey) error
 	queue chan *pending
+	turn  chan struct{} // held by the flusher whose turn it is
 }
 
 type pending struct {
@@ -69,15 +75,16 @@ type outcome struct {
 }
 
 const (
-	maxBatch      = 64
+	maxBatch      = 128
 	inboxFlushers = 3
 	flushTimeout  = 10 * time.Second
+	flushLate     = 50 * time.Millisecond // the next flusher no longer waits
 )
 
 // NewInbox gives an inbox; wake queues, in the same transaction, the job that
 // applies what was stored. Run must be running for Put to answer.
 func (s *Store) NewInbox(wake func(ctx context.Context, tx pgx.Tx, keys []InboundKey) error) *Inbox {
-	return &Inbox{store: s, wake: wake, queue: make(chan *pending, 4*maxBatch)}
+	return &Inbox{store: s, wake: wake, queue: make(chan *pending, 4*maxBatch), turn: make(chan struct{}, 1)}
 }
 
 // Run stores what Put hands over until ctx ends, then finishes what is queued.
@@ -89,11 +96,11 @@ func (b *Inbox) Run(ctx context.Context) {
 			for {
 				select {
 				case first := <-b.queue:
-					b.flush(b.gather(first))
+					b.inTurn(first)
 				case <-ctx.Done():
 					select {
 					case first := <-b.queue:
-						b.flush(b.gather(first))
+						b.inTurn(first)
 					default:
 						return
 					}
@@ -146,6 +153,16 @@ func (b *Inbox) gather(first *pending) []*pending {
 		}
 	}
 	return batch
+}
+
+// inTurn commits an event with all that is queued once it is this flusher's turn.
+func (b *Inbox) inTurn(first *pending) {
+	b.turn <- struct{}{}
+	end := sync.OnceFunc(func() { <-b.turn })
+	late := time.AfterFunc(flushLate, end)
+	b.flush(b.gather(first))
+	late.Stop()
+	end()
 }
 
 // flush commits a batch. One that fails for another reason than an unreachable

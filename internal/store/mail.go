@@ -28,28 +28,32 @@ type NewMail struct {
 
 func mailAD(id uuid.UUID, part string) []byte { return []byte("mail/" + id.String() + "/" + part) }
 
-// QueueMail stores a mail; false when the same was queued before.
-func (t *Tx) QueueMail(ctx context.Context, m NewMail) (bool, error) {
-	params, err := json.Marshal(m.Params)
-	if err != nil {
-		return false, err
+// QueueMails stores mails and gives the ids of those that were not queued before.
+func (t *Tx) QueueMails(ctx context.Context, mails ...NewMail) ([]uuid.UUID, error) {
+	var rows db.InsertMailsParams
+	for _, m := range mails {
+		params, err := json.Marshal(m.Params)
+		if err != nil {
+			return nil, err
+		}
+		sealedParams, err := t.ring.Seal(params, mailAD(m.ID, "params"))
+		if err != nil {
+			return nil, err
+		}
+		sealedTo, err := t.ring.Seal([]byte(m.To.Reveal()), mailAD(m.ID, "to"))
+		if err != nil {
+			return nil, err
+		}
+		rows.Ids = append(rows.Ids, m.ID)
+		rows.Templates = append(rows.Templates, m.Template)
+		rows.RequestIds = append(rows.RequestIds, m.RequestID)
+		rows.Recipients = append(rows.Recipients, sealedTo)
+		rows.RecipientHashes = append(rows.RecipientHashes, addressHash(t.ring, m.To))
+		rows.Params = append(rows.Params, sealedParams)
+		rows.Dedups = append(rows.Dedups, m.Dedup)
+		rows.CreatedAts = append(rows.CreatedAts, m.Now)
 	}
-	sealedParams, err := t.ring.Seal(params, mailAD(m.ID, "params"))
-	if err != nil {
-		return false, err
-	}
-	sealedTo, err := t.ring.Seal([]byte(m.To.Reveal()), mailAD(m.ID, "to"))
-	if err != nil {
-		return false, err
-	}
-	_, err = t.q.InsertMail(ctx, db.InsertMailParams{
-		ID: m.ID, Template: m.Template, RequestID: ptr(m.RequestID), RecipientSealed: sealedTo,
-		RecipientHash: addressHash(t.ring, m.To), ParamsSealed: sealedParams, Dedup: m.Dedup, CreatedAt: m.Now,
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return false, nil
-	}
-	return err == nil, err
+	return t.q.InsertMails(ctx, rows)
 }
 
 func addressHash(ring Sealer, address connectors.Secret) []byte {

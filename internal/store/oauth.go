@@ -118,10 +118,24 @@ func (s *Store) PurgeAccessTokens(ctx context.Context, before time.Time, limit i
 	return s.q.PurgeAccessTokens(ctx, before, int32(limit))
 }
 
-// PersonByIdentity finds whom an OpenID Connect issuer calls by this subject.
-func (s *Store) PersonByIdentity(ctx context.Context, issuer, subject string) (Person, error) {
-	row, err := s.q.PersonByIdentity(ctx, issuer, subject)
-	return personOf(row), notFound(err, "person", "of this subject")
+// PersonByIdentity finds whom an OpenID Connect issuer calls by this subject,
+// with his organisations.
+func (s *Store) PersonByIdentity(ctx context.Context, issuer, subject string) (Person, []Membership, error) {
+	rows, err := s.q.PersonWithMemberships(ctx, issuer, subject)
+	if err == nil && len(rows) == 0 {
+		err = pgx.ErrNoRows
+	}
+	if err != nil {
+		return Person{}, nil, notFound(err, "person", "of this subject")
+	}
+	var list []Membership
+	for _, row := range rows {
+		if row.OrganizationID != nil {
+			organization := db.Organization{ID: *row.OrganizationID, Siret: row.Siret, Name: val(row.Name), InseePayload: row.InseePayload}
+			list = append(list, Membership{Organization: organizationOf(organization), Verified: val(row.Verified)})
+		}
+	}
+	return personOf(rows[0].Person), list, nil
 }
 
 // ErrOtherSubject: the person is known at that issuer under another subject.

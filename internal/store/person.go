@@ -28,6 +28,16 @@ func (s *Store) Person(ctx context.Context, id int64) (Person, error) {
 	return personOf(row), notFound(err, "person", id)
 }
 
+// People gives the native people of these ids, in no order; who is not there is left out.
+func (s *Store) People(ctx context.Context, ids []int64) ([]Person, error) {
+	rows, err := s.q.PeopleByID(ctx, ids)
+	people := make([]Person, len(rows))
+	for i, row := range rows {
+		people[i] = personOf(row)
+	}
+	return people, err
+}
+
 // PersonByEmail finds a native person by address, whatever its case.
 func (s *Store) PersonByEmail(ctx context.Context, email string) (Person, error) {
 	return personByEmail(ctx, s.q, email)

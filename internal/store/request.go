@@ -202,6 +202,7 @@ func (t *Tx) saveRequest(ctx context.Context, change habilitation.Change, orgID,
 			LastSubmittedAt: timePtr(r.LastSubmittedAt), LastValidatedAt: timePtr(r.LastValidatedAt),
 			ReopenedAt: timePtr(r.ReopenedAt), AppliedAt: timePtr(r.AppliedAt), UpdatedAt: now, DefinitionSet: definitionSet, Words: words,
 		})
+		t.lines[r.ID] = db.LastHistoryRow{} // a new one has none
 	} else {
 		r.Version, err = t.q.UpdateRequest(ctx, db.UpdateRequestParams{
 			ID: r.ID, Definition: r.Definition, Form: r.Form, State: string(r.State), Reopening: r.Reopening, Data: data,

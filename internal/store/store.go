@@ -40,15 +40,16 @@ func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
 // Tx is one transaction. SQL gives it to River, so that jobs commit with what
 // they follow from.
 type Tx struct {
-	SQL  pgx.Tx
-	q    *db.Queries
-	ring Sealer
+	SQL   pgx.Tx
+	q     *db.Queries
+	ring  Sealer
+	lines map[int64]db.LastHistoryRow // the newest line of each request written to
 }
 
 // InTx runs fn in one transaction: committed when fn returns nil, else rolled back.
 func (s *Store) InTx(ctx context.Context, fn func(*Tx) error) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		return fn(&Tx{SQL: tx, q: db.New(tx), ring: s.ring})
+		return fn(&Tx{SQL: tx, q: db.New(tx), ring: s.ring, lines: map[int64]db.LastHistoryRow{}})
 	})
 }
 

@@ -66,39 +66,60 @@ func (q *Queries) InsertLink(ctx context.Context, arg InsertLinkParams) error {
 	return err
 }
 
-const insertMail = `-- name: InsertMail :one
+const insertMails = `-- name: InsertMails :many
 insert into mail (id, template, request_id, recipient_sealed, recipient_hash, params_sealed, dedup, created_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+select t.id, t.template, nullif(t.request_id, 0), t.recipient_sealed, t.recipient_hash, t.params_sealed, t.dedup, t.created_at
+from (select unnest($1::uuid[]) as id,
+             unnest($2::text[]) as template,
+             unnest($3::bigint[]) as request_id,
+             unnest($4::bytea[]) as recipient_sealed,
+             unnest($5::bytea[]) as recipient_hash,
+             unnest($6::bytea[]) as params_sealed,
+             unnest($7::text[]) as dedup,
+             unnest($8::timestamptz[]) as created_at) as t
 on conflict (dedup) do nothing
 returning id
 `
 
-type InsertMailParams struct {
-	ID              uuid.UUID
-	Template        string
-	RequestID       *int64
-	RecipientSealed []byte
-	RecipientHash   []byte
-	ParamsSealed    []byte
-	Dedup           string
-	CreatedAt       time.Time
+type InsertMailsParams struct {
+	Ids             []uuid.UUID
+	Templates       []string
+	RequestIds      []int64
+	Recipients      [][]byte
+	RecipientHashes [][]byte
+	Params          [][]byte
+	Dedups          []string
+	CreatedAts      []time.Time
 }
 
-// No row when the same mail was queued before.
-func (q *Queries) InsertMail(ctx context.Context, arg InsertMailParams) (uuid.UUID, error) {
-	row := q.db.QueryRow(ctx, insertMail,
-		arg.ID,
-		arg.Template,
-		arg.RequestID,
-		arg.RecipientSealed,
-		arg.RecipientHash,
-		arg.ParamsSealed,
-		arg.Dedup,
-		arg.CreatedAt,
+// Gives those that were not queued before.
+func (q *Queries) InsertMails(ctx context.Context, arg InsertMailsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, insertMails,
+		arg.Ids,
+		arg.Templates,
+		arg.RequestIds,
+		arg.Recipients,
+		arg.RecipientHashes,
+		arg.Params,
+		arg.Dedups,
+		arg.CreatedAts,
 	)
-	var id uuid.UUID
-	err := row.Scan(&id)
-	return id, err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const linkByHash = `-- name: LinkByHash :one

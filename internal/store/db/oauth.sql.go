@@ -338,6 +338,63 @@ func (q *Queries) PersonByIdentity(ctx context.Context, issuer string, subject s
 	return i, err
 }
 
+const personWithMemberships = `-- name: PersonWithMemberships :many
+select p.id, p.source, p.external_id, p.uid, p.email, p.given_name, p.family_name, p.phone_number, p.job_title, p.updated_at, p.roles, m.verified, o.id as organization_id, o.siret, o.name, o.insee_payload
+from person_identity i
+join person p on p.id = i.person_id
+left join membership m on m.person_id = p.id
+left join organization o on o.id = m.organization_id
+where i.issuer = $1 and i.subject = $2
+order by o.id
+`
+
+type PersonWithMembershipsRow struct {
+	Person         Person
+	Verified       *bool
+	OrganizationID *int64
+	Siret          *string
+	Name           *string
+	InseePayload   []byte
+}
+
+// The same with his organisations, a row each; one row without where he has none.
+func (q *Queries) PersonWithMemberships(ctx context.Context, issuer string, subject string) ([]PersonWithMembershipsRow, error) {
+	rows, err := q.db.Query(ctx, personWithMemberships, issuer, subject)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PersonWithMembershipsRow
+	for rows.Next() {
+		var i PersonWithMembershipsRow
+		if err := rows.Scan(
+			&i.Person.ID,
+			&i.Person.Source,
+			&i.Person.ExternalID,
+			&i.Person.Uid,
+			&i.Person.Email,
+			&i.Person.GivenName,
+			&i.Person.FamilyName,
+			&i.Person.PhoneNumber,
+			&i.Person.JobTitle,
+			&i.Person.UpdatedAt,
+			&i.Person.Roles,
+			&i.Verified,
+			&i.OrganizationID,
+			&i.Siret,
+			&i.Name,
+			&i.InseePayload,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const purgeAccessTokens = `-- name: PurgeAccessTokens :execrows
 delete from access_token
 where sha256 in (select t.sha256 from access_token t where t.expires_at < $1 limit $2)

@@ -159,6 +159,42 @@ func (q *Queries) OrganizationBySIRET(ctx context.Context, siret *string) (Organ
 	return i, err
 }
 
+const peopleByID = `-- name: PeopleByID :many
+select id, source, external_id, uid, email, given_name, family_name, phone_number, job_title, updated_at, roles from person where id = any ($1::bigint[]) and source = ''
+`
+
+func (q *Queries) PeopleByID(ctx context.Context, ids []int64) ([]Person, error) {
+	rows, err := q.db.Query(ctx, peopleByID, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Person
+	for rows.Next() {
+		var i Person
+		if err := rows.Scan(
+			&i.ID,
+			&i.Source,
+			&i.ExternalID,
+			&i.Uid,
+			&i.Email,
+			&i.GivenName,
+			&i.FamilyName,
+			&i.PhoneNumber,
+			&i.JobTitle,
+			&i.UpdatedAt,
+			&i.Roles,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const personByEmail = `-- name: PersonByEmail :one
 select id, source, external_id, uid, email, given_name, family_name, phone_number, job_title, updated_at, roles from person where email = $1 and source = ''
 `

@@ -9,20 +9,6 @@ select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as upto;
 insert into audit_seal (n, at, upto, lines, heads, root, prev_hash, hash, mac)
 values (@n, @at, @upto, @lines, @heads, @root, @prev_hash, @hash, @mac);
 
--- name: HeadsBetween :many
--- The newest line of each request that was written to by these transactions.
-select distinct on (request_id) request_id, seq, hash, count(*) over (partition by request_id) as lines
-from history where xact >= @since::bigint and xact < @upto::bigint
-order by request_id, seq desc;
-
--- name: HeadsNotSealed :many
--- The same by comparison, after a restore elsewhere: transaction numbers began again.
-select distinct on (h.request_id) h.request_id, h.seq, h.hash, count(*) over (partition by h.request_id) as lines
-from history h
-where h.xact < @upto::bigint
-  and not exists (select from audit_head a where a.request_id = h.request_id and a.seq >= h.seq)
-order by h.request_id, h.seq desc;
-
 -- name: Seals :many
 select * from audit_seal order by n;
 

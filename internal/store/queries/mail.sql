@@ -1,7 +1,15 @@
--- name: InsertMail :one
--- No row when the same mail was queued before.
+-- name: InsertMails :many
+-- Gives those that were not queued before.
 insert into mail (id, template, request_id, recipient_sealed, recipient_hash, params_sealed, dedup, created_at)
-values (@id, @template, @request_id, @recipient_sealed, @recipient_hash, @params_sealed, @dedup, @created_at)
+select t.id, t.template, nullif(t.request_id, 0), t.recipient_sealed, t.recipient_hash, t.params_sealed, t.dedup, t.created_at
+from (select unnest(@ids::uuid[]) as id,
+             unnest(@templates::text[]) as template,
+             unnest(@request_ids::bigint[]) as request_id,
+             unnest(@recipients::bytea[]) as recipient_sealed,
+             unnest(@recipient_hashes::bytea[]) as recipient_hash,
+             unnest(@params::bytea[]) as params_sealed,
+             unnest(@dedups::text[]) as dedup,
+             unnest(@created_ats::timestamptz[]) as created_at) as t
 on conflict (dedup) do nothing
 returning id;
 

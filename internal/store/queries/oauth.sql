@@ -40,6 +40,16 @@ where sha256 in (select t.sha256 from access_token t where t.expires_at < @befor
 -- name: PersonByIdentity :one
 select p.* from person_identity i join person p on p.id = i.person_id where i.issuer = @issuer and i.subject = @subject;
 
+-- name: PersonWithMemberships :many
+-- The same with his organisations, a row each; one row without where he has none.
+select sqlc.embed(p), m.verified, o.id as organization_id, o.siret, o.name, o.insee_payload
+from person_identity i
+join person p on p.id = i.person_id
+left join membership m on m.person_id = p.id
+left join organization o on o.id = m.organization_id
+where i.issuer = @issuer and i.subject = @subject
+order by o.id;
+
 -- name: BindIdentity :exec
 insert into person_identity (issuer, subject, person_id) values (@issuer, @subject, @person_id)
 on conflict (issuer, subject) do nothing;

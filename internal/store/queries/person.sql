@@ -1,6 +1,9 @@
 -- name: PersonByID :one
 select * from person where id = @id and source = '';
 
+-- name: PeopleByID :many
+select * from person where id = any (@ids::bigint[]) and source = '';
+
 -- name: PersonByEmail :one
 select * from person where email = @email and source = '';
 
