@@ -21,6 +21,7 @@ func OpenPool(ctx context.Context, url string, maxConns int, statementTimeout ti
 	c.MaxConns = int32(maxConns)
 	limits := fmt.Sprintf("set statement_timeout = %d; set idle_in_transaction_session_timeout = 30000", statementTimeout.Milliseconds())
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		plainUUIDs(conn.TypeMap())
 		_, err := conn.Exec(ctx, limits)
 		return err
 	}
