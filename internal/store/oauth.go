@@ -20,11 +20,13 @@ type Application struct {
 	Scopes      []string // that it may ask for
 	Definitions []string // of an operator's own machine; "*" for all
 	Disabled    bool
+	Editor      string // the service provider that it acts for; "" for every other machine
 }
 
 func applicationOf(row db.ApiClient) Application {
 	return Application{
 		ID: row.ID, Name: row.Name, OwnerID: val(row.OwnerID), Scopes: row.Scopes, Definitions: row.Definitions, Disabled: row.DisabledAt != nil,
+		Editor: row.Editor,
 	}
 }
 
@@ -39,7 +41,7 @@ type NewApplication struct {
 func (t *Tx) InsertApplication(ctx context.Context, a NewApplication) error {
 	return t.q.InsertApplication(ctx, db.InsertApplicationParams{
 		ID: a.ID, Name: a.Name, OwnerID: ptr(a.OwnerID), SecretSha256: a.SecretHash, Hint: a.Hint,
-		Scopes: noNil(a.Scopes), Definitions: noNil(a.Definitions),
+		Scopes: noNil(a.Scopes), Definitions: noNil(a.Definitions), Editor: a.Editor,
 	})
 }
 

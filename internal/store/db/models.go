@@ -30,6 +30,7 @@ type ApiClient struct {
 	CreatedAt    time.Time
 	DisabledAt   *time.Time
 	OwnerID      *int64
+	Editor       string
 }
 
 type Attempt struct {
@@ -146,6 +147,33 @@ type Delivery struct {
 	LastError   string
 	AbandonedAt *time.Time
 	Reason      string
+}
+
+type EditorChange struct {
+	ID         int64
+	Editor     string
+	Seq        *int64
+	Type       string
+	ObjectType string
+	ObjectID   string
+	RequestID  int64
+	Version    int64
+	OccurredAt time.Time
+}
+
+type EditorFeed struct {
+	Editor    string
+	Last      int64
+	Forgotten int64
+}
+
+type EditorLink struct {
+	ID        int64
+	RequestID int64
+	Editor    string
+	Origin    string
+	Since     time.Time
+	Until     *time.Time
 }
 
 type Endpoint struct {
@@ -349,6 +377,32 @@ type InboundEvent struct {
 	AppliedAt   *time.Time
 }
 
+type KeyCopy struct {
+	CredentialID uuid.UUID
+	Until        time.Time
+	EndedAt      *time.Time
+	EndedHow     string
+	EndedBy      string
+}
+
+type KeyEnvelope struct {
+	CredentialID uuid.UUID
+	Recipient    string
+	Kid          string
+	Jwe          string
+	CheckSum     []byte
+	CreatedAt    time.Time
+}
+
+type KeyFetch struct {
+	ID             uuid.UUID
+	CredentialID   uuid.UUID
+	Editor         string
+	ClientID       uuid.UUID
+	At             time.Time
+	AcknowledgedAt *time.Time
+}
+
 type Lane struct {
 	EndpointID int64
 	Holder     uuid.UUID
@@ -445,6 +499,14 @@ type ProvisioningStep struct {
 	StartedAt    *time.Time
 	FinishedAt   *time.Time
 	RetryAt      *time.Time
+}
+
+type RecipientKey struct {
+	Recipient string
+	Kid       string
+	Jwk       []byte
+	SetAt     time.Time
+	SetBy     string
 }
 
 type Request struct {

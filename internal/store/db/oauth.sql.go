@@ -13,7 +13,7 @@ import (
 )
 
 const accessToken = `-- name: AccessToken :one
-select t.sha256, t.client_id, t.scopes, t.created_at, t.expires_at, t.revoked_at, c.id, c.name, c.secret_sha256, c.hint, c.scopes, c.definitions, c.created_at, c.disabled_at, c.owner_id
+select t.sha256, t.client_id, t.scopes, t.created_at, t.expires_at, t.revoked_at, c.id, c.name, c.secret_sha256, c.hint, c.scopes, c.definitions, c.created_at, c.disabled_at, c.owner_id, c.editor
 from access_token t
 join api_client c on c.id = t.client_id
 where t.sha256 = $1
@@ -43,12 +43,13 @@ func (q *Queries) AccessToken(ctx context.Context, sha256 []byte) (AccessTokenRo
 		&i.ApiClient.CreatedAt,
 		&i.ApiClient.DisabledAt,
 		&i.ApiClient.OwnerID,
+		&i.ApiClient.Editor,
 	)
 	return i, err
 }
 
 const applicationByID = `-- name: ApplicationByID :one
-select id, name, secret_sha256, hint, scopes, definitions, created_at, disabled_at, owner_id from api_client where id = $1 and disabled_at is null
+select id, name, secret_sha256, hint, scopes, definitions, created_at, disabled_at, owner_id, editor from api_client where id = $1 and disabled_at is null
 `
 
 func (q *Queries) ApplicationByID(ctx context.Context, id uuid.UUID) (ApiClient, error) {
@@ -64,12 +65,13 @@ func (q *Queries) ApplicationByID(ctx context.Context, id uuid.UUID) (ApiClient,
 		&i.CreatedAt,
 		&i.DisabledAt,
 		&i.OwnerID,
+		&i.Editor,
 	)
 	return i, err
 }
 
 const applicationBySecret = `-- name: ApplicationBySecret :one
-select id, name, secret_sha256, hint, scopes, definitions, created_at, disabled_at, owner_id from api_client where secret_sha256 = $1 and disabled_at is null
+select id, name, secret_sha256, hint, scopes, definitions, created_at, disabled_at, owner_id, editor from api_client where secret_sha256 = $1 and disabled_at is null
 `
 
 func (q *Queries) ApplicationBySecret(ctx context.Context, secretSha256 []byte) (ApiClient, error) {
@@ -85,12 +87,13 @@ func (q *Queries) ApplicationBySecret(ctx context.Context, secretSha256 []byte) 
 		&i.CreatedAt,
 		&i.DisabledAt,
 		&i.OwnerID,
+		&i.Editor,
 	)
 	return i, err
 }
 
 const applications = `-- name: Applications :many
-select c.id, c.name, c.hint, c.scopes, c.definitions, c.created_at, c.disabled_at, coalesce(p.email, '')::text as owner
+select c.id, c.name, c.hint, c.scopes, c.definitions, c.editor, c.created_at, c.disabled_at, coalesce(p.email, '')::text as owner
 from api_client c
 left join person p on p.id = c.owner_id
 order by c.created_at, c.id
@@ -102,6 +105,7 @@ type ApplicationsRow struct {
 	Hint        string
 	Scopes      []string
 	Definitions []string
+	Editor      string
 	CreatedAt   time.Time
 	DisabledAt  *time.Time
 	Owner       string
@@ -122,6 +126,7 @@ func (q *Queries) Applications(ctx context.Context) ([]ApplicationsRow, error) {
 			&i.Hint,
 			&i.Scopes,
 			&i.Definitions,
+			&i.Editor,
 			&i.CreatedAt,
 			&i.DisabledAt,
 			&i.Owner,
@@ -206,8 +211,8 @@ func (q *Queries) InsertAccessToken(ctx context.Context, arg InsertAccessTokenPa
 }
 
 const insertApplication = `-- name: InsertApplication :exec
-insert into api_client (id, name, owner_id, secret_sha256, hint, scopes, definitions)
-values ($1, $2, $3, $4, $5, $6, $7)
+insert into api_client (id, name, owner_id, secret_sha256, hint, scopes, definitions, editor)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 `
 
 type InsertApplicationParams struct {
@@ -218,6 +223,7 @@ type InsertApplicationParams struct {
 	Hint         string
 	Scopes       []string
 	Definitions  []string
+	Editor       string
 }
 
 func (q *Queries) InsertApplication(ctx context.Context, arg InsertApplicationParams) error {
@@ -229,6 +235,7 @@ func (q *Queries) InsertApplication(ctx context.Context, arg InsertApplicationPa
 		arg.Hint,
 		arg.Scopes,
 		arg.Definitions,
+		arg.Editor,
 	)
 	return err
 }

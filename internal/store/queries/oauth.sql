@@ -1,6 +1,6 @@
 -- name: InsertApplication :exec
-insert into api_client (id, name, owner_id, secret_sha256, hint, scopes, definitions)
-values (@id, @name, @owner_id, @secret_sha256, @hint, @scopes, @definitions);
+insert into api_client (id, name, owner_id, secret_sha256, hint, scopes, definitions, editor)
+values (@id, @name, @owner_id, @secret_sha256, @hint, @scopes, @definitions, @editor);
 
 -- name: ApplicationByID :one
 select * from api_client where id = @id and disabled_at is null;
@@ -9,7 +9,7 @@ select * from api_client where id = @id and disabled_at is null;
 select * from api_client where secret_sha256 = @secret_sha256 and disabled_at is null;
 
 -- name: Applications :many
-select c.id, c.name, c.hint, c.scopes, c.definitions, c.created_at, c.disabled_at, coalesce(p.email, '')::text as owner
+select c.id, c.name, c.hint, c.scopes, c.definitions, c.editor, c.created_at, c.disabled_at, coalesce(p.email, '')::text as owner
 from api_client c
 left join person p on p.id = c.owner_id
 order by c.created_at, c.id;
