@@ -28,6 +28,7 @@ type Config struct {
 	Handover      Handover       `yaml:"handover" envPrefix:"HANDOVER_"`
 	Introspection Introspection  `yaml:"introspection" envPrefix:"INTROSPECTION_"`
 	RateLimits    RateLimits     `yaml:"rate_limits" envPrefix:"RATE_LIMITS_"`
+	Editors       Editors        `yaml:"editors" envPrefix:"EDITORS_"`
 
 	trail trail
 }
@@ -336,7 +337,9 @@ type Webhooks struct {
 // Handover sets the one-time links that show a secret (tokens.md, 7.4).
 type Handover struct {
 	LinkLifetime time.Duration `yaml:"link_lifetime" env:"LINK_LIFETIME"`
-	Audience     string        `yaml:"audience" env:"AUDIENCE"` // aud of what editors sign for us; default: hub.public_url
+	Audience     string        `yaml:"audience" env:"AUDIENCE"`           // aud of what editors sign for us; default: hub.public_url
+	CopyLifetime time.Duration `yaml:"copy_lifetime" env:"COPY_LIFETIME"` // then the sealed copy of a key is destroyed: only a rotation gives another
+	ReplaceGrace time.Duration `yaml:"replace_grace" env:"REPLACE_GRACE"` // what the old key keeps when its holder has it replaced
 }
 
 // Introspection sets POST /token/introspect (tokens.md, 7.7). MaxAge 0 answers
@@ -348,6 +351,12 @@ type Introspection struct {
 // RateLimits are requests a minute: of one authenticated client, of one
 // address without a credential.
 type RateLimits struct {
-	PerClient  int `yaml:"per_client" env:"PER_CLIENT"`
-	PerAddress int `yaml:"per_address" env:"PER_ADDRESS"`
+	PerClient     int `yaml:"per_client" env:"PER_CLIENT"`
+	PerAddress    int `yaml:"per_address" env:"PER_ADDRESS"`
+	EditorFetches int `yaml:"editor_fetches" env:"EDITOR_FETCHES"` // of one editor, that fetch keys: one or a batch
+}
+
+// Editors sets what software editors follow (editors.md, 8).
+type Editors struct {
+	ChangesRetention time.Duration `yaml:"changes_retention" env:"CHANGES_RETENTION"` // a feed goes back so far
 }

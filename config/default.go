@@ -72,8 +72,9 @@ func Default() *Config {
 			ReplayRate:       50,
 			MaxEndpoints:     50,
 		},
-		Handover:   Handover{LinkLifetime: 7 * 24 * time.Hour},
-		RateLimits: RateLimits{PerClient: 300, PerAddress: 60},
+		Handover:   Handover{LinkLifetime: 7 * 24 * time.Hour, CopyLifetime: 30 * 24 * time.Hour, ReplaceGrace: 7 * 24 * time.Hour},
+		RateLimits: RateLimits{PerClient: 300, PerAddress: 60, EditorFetches: 60},
+		Editors:    Editors{ChangesRetention: 90 * 24 * time.Hour},
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/go-chi/httprate"
 
 	"github.com/passerelle-hub/passerelle/httpapi/docs"
+	"github.com/passerelle-hub/passerelle/httpapi/editor"
 	"github.com/passerelle-hub/passerelle/httpapi/handover"
 	"github.com/passerelle-hub/passerelle/httpapi/hub"
 	"github.com/passerelle-hub/passerelle/httpapi/page"
@@ -34,6 +35,7 @@ type Routes struct {
 	Team       *team.Handler
 	V1         *v1.Handler
 	Hub        *hub.Handler
+	Editor     *editor.Handler
 	Mails      *hub.Unsubscribe
 	Docs       *docs.Handler
 	PerAddress int // requests a minute of one address to pages that need no credential
@@ -66,6 +68,13 @@ func (rt Routes) Handler() http.Handler {
 	if rt.Hub != nil {
 		r.Mount("/hub/v1", rt.Hub.Router())
 	}
+	if rt.Editor != nil {
+		editors := *rt.Editor
+		editors.LimitToken = func(tooMany http.HandlerFunc) func(http.Handler) http.Handler {
+			return limitByAddress(editors.PerEditor, tooMany)
+		}
+		r.Mount("/editor/v1", editors.Router())
+	}
 
 	r.Handle("/assets/*", page.Assets())
 	if rt.Docs != nil {
@@ -78,6 +87,7 @@ func (rt Routes) Handler() http.Handler {
 		r.Get("/remise/{link}", rt.Handover.Show)
 		r.Post("/remise/{link}", rt.Handover.Reveal)
 		r.Post("/remise/{link}/renouveler", rt.Handover.Renew)
+		r.Post("/remise/{link}/remplacer", rt.Handover.Replace)
 		r.Get("/tache/{link}", rt.Team.Show)
 		r.Post("/tache/{link}", rt.Team.Answer)
 		r.Post("/tache/{link}/renouveler", rt.Team.Renew)

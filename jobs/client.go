@@ -40,8 +40,10 @@ type Workers struct {
 	TokenEnv   token.Env // of the keys that the hub makes
 	LeaseFor   time.Duration
 	KeepBody   time.Duration // how long bodies of settled incoming webhooks stay
-	Now        func() time.Time
-	Log        zerolog.Logger
+	// KeepChanges is how far back editors' feeds go; 0: for ever.
+	KeepChanges time.Duration
+	Now         func() time.Time
+	Log         zerolog.Logger
 }
 
 // Settings of the queues.

@@ -41,9 +41,9 @@ type sweep struct {
 
 // Work repairs what a lost wake-up left, queues deliveries that are due, takes
 // up what waited for its settings, probes partners that rest, reminds people of
-// their tasks, and purges.
+// their tasks, ends copies of keys that are due, and purges.
 func (w *sweep) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
-	return errors.Join(w.wake(ctx), w.assign(ctx), w.probe(ctx), w.remind(ctx), w.purge(ctx))
+	return errors.Join(w.wake(ctx), w.assign(ctx), w.probe(ctx), w.remind(ctx), w.copies(ctx), w.purge(ctx))
 }
 
 func (w *sweep) wake(ctx context.Context) error {

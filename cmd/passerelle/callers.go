@@ -7,6 +7,7 @@ import (
 
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
+	"github.com/passerelle-hub/passerelle/httpapi/editor"
 	hubapi "github.com/passerelle-hub/passerelle/httpapi/hub"
 	"github.com/passerelle-hub/passerelle/httpapi/v1"
 	"github.com/passerelle-hub/passerelle/internal/jose"
@@ -51,6 +52,14 @@ func (h *hub) apiV1(callers *auth.Authenticator) *v1.Handler {
 	return &v1.Handler{
 		Store: h.store, Registry: h.registry, Callers: callers, Catalogue: h.catalogue, Sources: sources,
 		PerClient: h.config.RateLimits.PerClient, MaxBody: int64(h.config.HTTP.MaxBody), Now: h.now,
+	}
+}
+
+// apiEditor gives software editors' API over the keys of their clients.
+func (h *hub) apiEditor(callers *auth.Authenticator) *editor.Handler {
+	return &editor.Handler{
+		Store: h.store, Registry: h.registry, Catalogue: h.catalogue, Callers: callers, MaxBody: int64(h.config.HTTP.MaxBody),
+		PerEditor: h.config.RateLimits.PerClient, Fetches: h.config.RateLimits.EditorFetches, Now: h.now,
 	}
 }
 

@@ -22,6 +22,7 @@ func clients(ctx context.Context, env environment, args []string) error {
 	owner := fs.String("owner", "", "address of the person it belongs to: it has his developer roles")
 	scopes := fs.String("scopes", "", "its scopes, comma separated (default: with an owner "+strings.Join(auth.DefaultScopes(), ",")+", else "+auth.ScopeIntrospect+")")
 	definitions := fs.String("definitions", "", "without an owner: the definitions it may ask about, comma separated; * for all")
+	editor := fs.String("editor", "", "the software editor it acts for, by its id in the catalogue or its SIRET (scopes by default: "+strings.Join(auth.EditorScopes(), ",")+")")
 	disable := fs.String("disable", "", "end the application of this id, with its tokens")
 	if err := parse(fs, args); err != nil {
 		return err
@@ -34,7 +35,7 @@ func clients(ctx context.Context, env environment, args []string) error {
 		case *name == "":
 			return h.listApplications(ctx, env)
 		}
-		cmd := &registry.AddApplication{Name: *name, Scopes: split(*scopes), Definitions: split(*definitions)}
+		cmd := &registry.AddApplication{Name: *name, Scopes: split(*scopes), Definitions: split(*definitions), Editor: *editor}
 		if err := h.addApplication(ctx, cmd, *owner); err != nil {
 			return err
 		}
@@ -57,7 +58,7 @@ func (h *hub) listApplications(ctx context.Context, env environment) error {
 		if c.DisabledAt != nil {
 			state = "  disabled"
 		}
-		fmt.Fprintf(env.stdout, "%s  %s  %s  owner=%s  %v  %v%s\n", c.ID, c.Hint, c.Name, c.Owner, c.Scopes, c.Definitions, state)
+		fmt.Fprintf(env.stdout, "%s  %s  %s  owner=%s editor=%s  %v  %v%s\n", c.ID, c.Hint, c.Name, c.Owner, c.Editor, c.Scopes, c.Definitions, state)
 	}
 	return nil
 }
@@ -77,11 +78,14 @@ func (h *hub) disableApplication(ctx context.Context, id string) error {
 // addApplication makes an application of a person, or an operator's own when
 // there is no owner.
 func (h *hub) addApplication(ctx context.Context, cmd *registry.AddApplication, owner string) error {
+	if cmd.Editor != "" {
+		return h.addEditorClient(ctx, cmd, owner)
+	}
 	if owner != "" && len(cmd.Definitions) > 0 {
 		return &usageError{"--definitions is for applications without an owner: with one, his developer roles say it"}
 	}
 	if owner == "" && len(cmd.Definitions) == 0 {
-		return &usageError{"--owner says whose developer roles it has, or --definitions which it may ask about"}
+		return &usageError{"--owner says whose developer roles it has, --editor for whom it acts, or --definitions which it may ask about"}
 	}
 	if len(cmd.Scopes) == 0 {
 		cmd.Scopes = auth.DefaultScopes()
@@ -108,6 +112,29 @@ func (h *hub) addApplication(ctx context.Context, cmd *registry.AddApplication, 
 			return err
 		}
 		cmd.OwnerID = person.ID
+	}
+	return h.registry.Record(ctx, cmd)
+}
+
+// addEditorClient makes a machine of a software editor.
+func (h *hub) addEditorClient(ctx context.Context, cmd *registry.AddApplication, owner string) error {
+	if owner != "" || len(cmd.Definitions) > 0 {
+		return &usageError{"--editor goes without --owner and --definitions: an editor sees the requests that it is bound to"}
+	}
+	p, known := h.catalogue.ServiceProvider(cmd.Editor)
+	if !known {
+		if p, known = h.catalogue.ServiceProviderBySIRET(cmd.Editor); !known {
+			return &usageError{"no editor " + cmd.Editor + " in the catalogue, by its id or as the only one with this SIRET"}
+		}
+	}
+	cmd.Editor = p.ID
+	if len(cmd.Scopes) == 0 {
+		cmd.Scopes = auth.EditorScopes()
+	}
+	for _, s := range cmd.Scopes {
+		if !slices.Contains(auth.EditorScopes(), s) {
+			return &usageError{fmt.Sprintf("no scope %s for an editor: there are %v", s, auth.EditorScopes())}
+		}
 	}
 	return h.registry.Record(ctx, cmd)
 }

@@ -136,6 +136,7 @@ func (h *hub) openRegistry() error {
 	}
 	h.registry = registry.New(h.store, h.outbox, h.catalogue, policiesOf(h.config), registry.Settings{
 		PublicURL: h.config.Hub.PublicURL, TokenEnv: string(h.tokenEnv()), LinkLifetime: h.config.Handover.LinkLifetime,
+		CopyLifetime: h.config.Handover.CopyLifetime, ReplaceGrace: h.config.Handover.ReplaceGrace,
 		OpsAddress: opsAddress(h.config.Hub.Contact), Capabilities: h.capabilities, Teams: h.team,
 		SigningKeys: signingKeys{}, MaxEndpoints: h.config.Webhooks.MaxEndpoints,
 		CheckURL: func(raw string) error { return h.public.CheckURL(raw) },
@@ -196,6 +197,7 @@ func policiesOf(c *config.Config) policies {
 		notice := e.ArchiveNotice.AddTo(time.Unix(0, 0)).Sub(time.Unix(0, 0))
 		p[e.Definition] = registry.Policy{
 			Managers: e.Managers, Lifetime: e.TokenLifetime.AddTo, ArchiveRevoke: e.ArchivePolicy == config.ArchiveRevoke, ArchiveNotice: notice,
+			EditorFetch: string(e.EditorFetch),
 		}
 	}
 	return p
@@ -228,7 +230,8 @@ func (h *hub) openPartners() error {
 	h.workers = &jobs.Workers{
 		Registry: h.registry, Store: h.store, Managers: h.managers, Sources: sources, Mailer: mailer, MailDomain: h.config.Mail.Domain,
 		Webhooks: h.webhookSettings(h.public), Owner: h.config.Hub.Name, TokenEnv: h.tokenEnv(),
-		LeaseFor: h.config.Jobs.Timeout + 15*time.Second, KeepBody: h.config.Webhooks.PayloadRetention, Now: h.now, Log: h.log,
+		LeaseFor: h.config.Jobs.Timeout + 15*time.Second, KeepBody: h.config.Webhooks.PayloadRetention,
+		KeepChanges: h.config.Editors.ChangesRetention, Now: h.now, Log: h.log,
 	}
 	return nil
 }
@@ -292,7 +295,7 @@ func (h *hub) openRoutes() error {
 			Registry: h.registry, Tokens: h.tokenReader(), Callers: callers, Definitions: h.catalogue.Definitions, MaxAge: h.config.Introspection.MaxAge,
 			KeySet: func(ctx context.Context) (jose.JWKS, error) { return jose.Publish(ctx, h.keys) },
 		},
-		Handover: pages, Team: tasks, V1: h.apiV1(callers), Hub: h.apiHub(callers), Mails: unsubscribe, Docs: documentation, PerAddress: h.config.RateLimits.PerAddress,
+		Handover: pages, Team: tasks, V1: h.apiV1(callers), Hub: h.apiHub(callers), Editor: h.apiEditor(callers), Mails: unsubscribe, Docs: documentation, PerAddress: h.config.RateLimits.PerAddress,
 	}
 	return nil
 }

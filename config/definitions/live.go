@@ -51,6 +51,11 @@ func (l *Live) DefaultForm(definition string) (*habilitation.Form, bool) {
 	return l.Set().DefaultForm(definition)
 }
 
+// ServiceProviderBySIRET finds the one service provider with a SIRET.
+func (l *Live) ServiceProviderBySIRET(siret string) (*habilitation.ServiceProviderProfile, bool) {
+	return l.Set().ServiceProviderBySIRET(siret)
+}
+
 // ServiceProvider finds a service provider of the set in force.
 func (l *Live) ServiceProvider(id string) (*habilitation.ServiceProviderProfile, bool) {
 	return l.Set().ServiceProvider(id)

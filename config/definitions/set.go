@@ -126,6 +126,22 @@ func (s *Set) ServiceProvider(id string) (*habilitation.ServiceProviderProfile, 
 	return p, ok
 }
 
+// ServiceProviderBySIRET finds the one service provider with a SIRET; false when
+// none has it, or several do.
+func (s *Set) ServiceProviderBySIRET(siret string) (*habilitation.ServiceProviderProfile, bool) {
+	var found *habilitation.ServiceProviderProfile
+	for _, p := range s.providers {
+		if siret == "" || p.SIRET != siret {
+			continue
+		}
+		if found != nil {
+			return nil, false
+		}
+		found = p
+	}
+	return found, found != nil
+}
+
 // EligibilityRules lists the rules of a definition.
 func (s *Set) EligibilityRules(definition string) []*habilitation.EligibilityRule {
 	var rules []*habilitation.EligibilityRule

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ func (a *Authenticator) Identify(r *http.Request) (Caller, error) {
 	case strings.Count(value, ".") == 2:
 		return a.person(r, value)
 	}
-	hash, err := a.hashOf(value)
+	hash, err := a.hashOf(value, token.HubToken)
 	if err != nil {
 		return Caller{}, err
 	}
@@ -47,13 +48,14 @@ func bearer(r *http.Request) (string, bool) {
 	return value, strings.EqualFold(scheme, "Bearer") && value != ""
 }
 
-// hashOf recognises a value of ours. The check sum costs a typo no query.
-func (a *Authenticator) hashOf(value string) ([]byte, error) {
+// hashOf recognises a value of ours, of one of these kinds. The check sum costs
+// a typo no query.
+func (a *Authenticator) hashOf(value string, kinds ...token.Kind) ([]byte, error) {
 	t, err := token.ParseIn(a.Env, value)
 	switch {
 	case errors.Is(err, token.ErrEnvironment):
 		return nil, &Denial{Reason: OtherEnvironment}
-	case err != nil || t.Kind() != token.HubToken:
+	case err != nil || !slices.Contains(kinds, t.Kind()):
 		return nil, &Denial{Reason: Missing}
 	}
 	return token.Hash(value), nil
@@ -111,7 +113,7 @@ func (a *Authenticator) machineOf(r *http.Request) (Caller, error) {
 		return a.callerOf(r.Context(), app, app.Scopes)
 	}
 	value, _ := bearer(r)
-	hash, err := a.hashOf(value)
+	hash, err := a.hashOf(value, token.HubToken)
 	if err != nil {
 		return Caller{}, err
 	}
@@ -128,7 +130,7 @@ func (a *Authenticator) machineOf(r *http.Request) (Caller, error) {
 // Application gives the application of a client id and secret; a *Denial for a
 // wrong pair, whichever half is wrong.
 func (a *Authenticator) Application(ctx context.Context, id, secret string) (store.Application, error) {
-	hash, err := a.hashOf(secret)
+	hash, err := a.hashOf(secret, token.HubToken, token.EditorSecret)
 	if err != nil {
 		return store.Application{}, err
 	}

@@ -19,6 +19,20 @@ const (
 	ScopeIntrospect          = "introspect"
 )
 
+// Scopes of an editor's machine (editors.md, 6).
+const (
+	ScopeReadLinks   = "links:read"     // its clients and their habilitations
+	ScopeReadKeys    = "keys:read"      // the keys, and to fetch them
+	ScopeAckKeys     = "keys:ack"       // to acknowledge them, and to register its public key
+	ScopeReadChanges = "changes:read"   // the feed
+	ScopeEditorHooks = "webhooks:write" // its endpoints
+)
+
+// EditorScopes lists every scope that an editor's machine may be given.
+func EditorScopes() []string {
+	return []string{ScopeReadLinks, ScopeReadKeys, ScopeAckKeys, ScopeReadChanges, ScopeEditorHooks}
+}
+
 // Scopes lists every scope that an application may be given.
 func Scopes() []string {
 	return []string{
@@ -46,6 +60,14 @@ type Caller struct {
 
 // Machine reports whether an application calls.
 func (c Caller) Machine() bool { return c.Application != nil }
+
+// Editor gives the service provider that the machine acts for, "" for anybody else.
+func (c Caller) Editor() string {
+	if c.Application == nil {
+		return ""
+	}
+	return c.Application.Editor
+}
 
 // Has reports whether the caller's token has a scope. A person's has them all:
 // his roles say what he may do.

@@ -13,6 +13,7 @@ import (
 	"github.com/passerelle-hub/passerelle/httpapi/problem"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
+	"github.com/passerelle-hub/passerelle/internal/token"
 )
 
 // OAuth serves the token endpoints of applications: /oauth/token, /oauth/revoke
@@ -75,18 +76,21 @@ func (o OAuth) Token(w http.ResponseWriter, r *http.Request) {
 			return nil, err
 		}
 		return map[string]any{
-			"access_token": issue.Value.Reveal(), "token_type": "Bearer", "expires_in": int(registry.AccessTokenLifetime.Seconds()),
+			"access_token": issue.Value.Reveal(), "token_type": "Bearer", "expires_in": int(issue.Lifetime.Seconds()),
 			"scope": strings.Join(scopes, " "), "created_at": issue.CreatedAt.Unix(),
 		}, nil
 	})
 }
 
-// grantedScopes are those asked for, else the default ones, all of them the
-// application's; a token without any would be good for nothing.
+// grantedScopes are those asked for, else the default ones (an editor's: all of
+// its), all of them the application's; a token without any would be good for nothing.
 func grantedScopes(app store.Application, asked string) ([]string, error) {
 	scopes := strings.Fields(asked)
 	if len(scopes) == 0 {
 		scopes = slices.DeleteFunc(DefaultScopes(), func(s string) bool { return !slices.Contains(app.Scopes, s) })
+		if app.Editor != "" {
+			scopes = slices.Clone(app.Scopes)
+		}
 	}
 	slices.Sort(scopes)
 	scopes = slices.Compact(scopes)
@@ -163,7 +167,7 @@ func (o OAuth) Introspect(w http.ResponseWriter, r *http.Request) {
 
 // known gives the hash of what may be a token of ours.
 func (o OAuth) known(value string) ([]byte, bool) {
-	hash, err := o.hashOf(value)
+	hash, err := o.hashOf(value, token.HubToken)
 	return hash, err == nil
 }
 

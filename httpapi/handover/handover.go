@@ -52,8 +52,8 @@ func (h *Handler) Reveal(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.pages.Write(w, r, http.StatusOK, "key.html", page.Page{Title: "Votre clé d’accès", Body: struct {
-		Definition, Key string
-	}{reveal.Definition, reveal.Secret.Reveal()}})
+		Definition, Key, KID string
+	}{reveal.Definition, reveal.Secret.Reveal(), reveal.KID}})
 }
 
 // Renew sends a new link to the address of an expired one. The answer is the
@@ -75,12 +75,52 @@ func (h *Handler) over(w http.ResponseWriter, r *http.Request, err error) bool {
 	case err == nil:
 		return false
 	case errors.As(err, &state), errors.Is(err, store.ErrNotFound):
+		if h.offerReplacement(w, r, http.StatusNotFound, false) {
+			return true
+		}
 		h.pages.Write(w, r, http.StatusNotFound, "over.html", page.Page{Title: "Ce lien n’est plus valable", Body: chi.URLParam(r, "link")})
 	default:
 		h.unavailable(w, r, err)
 	}
 	return true
 }
+
+// offerReplacement answers where the key of a link lives and its value is not to
+// be had any more; false when it did not.
+func (h *Handler) offerReplacement(w http.ResponseWriter, r *http.Request, status int, cutover bool) bool {
+	offer, ok, err := h.Registry.Replaceable(r.Context(), linkHash(r))
+	switch {
+	case err != nil:
+		h.unavailable(w, r, err)
+		return true
+	case !ok:
+		return false
+	}
+	h.pages.Write(w, r, status, "replace.html", page.Page{Title: "Cette clé ne peut plus être affichée", Body: struct {
+		Offer   registry.Replaceable
+		Link    string
+		Cutover bool
+	}{offer, chi.URLParam(r, "link"), cutover}})
+	return true
+}
+
+// Replace has the key of a spent link replaced. Where that interrupts calls it
+// asks again first.
+func (h *Handler) Replace(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	cmd := &registry.ReplaceByLink{LinkHash: linkHash(r), AcceptCutover: r.PostFormValue("coupure") == "acceptee"}
+	err := h.Registry.Record(r.Context(), cmd)
+	var cutover *registry.NoOverlapError
+	if errors.As(err, &cutover) && h.offerReplacement(w, r, http.StatusConflict, true) {
+		return
+	}
+	if h.over(w, r, err) {
+		return
+	}
+	h.pages.Write(w, r, http.StatusOK, "replaced.html", page.Page{Title: "Remplacement lancé"})
+}
+
+const maxForm = 4 << 10 // bytes
 
 func (h *Handler) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	zerolog.Ctx(r.Context()).Error().Err(err).Msg("hand-over failed")

@@ -16,28 +16,45 @@ import (
 	"github.com/passerelle-hub/passerelle/internal/token"
 )
 
-// AddApplication lets a machine call the hub, with its owner's developer roles
-// or, without an owner, for the definitions it lists.
+// AddApplication lets a machine call the hub, with its owner's developer roles,
+// for an editor, or else for the definitions it lists.
 type AddApplication struct {
 	Name        string
 	OwnerID     int64 // 0: an operator's own machine
 	Scopes      []string
 	Definitions []string
+	Editor      string // service provider of the catalogue; "": none
 
 	ID     uuid.UUID         // result: client_id
 	Secret connectors.Secret // result: shown once, its hash is kept
 }
 
 func (cmd *AddApplication) apply(ctx context.Context, u *unit) error {
-	secret, err := token.New(token.HubToken, token.Env(u.settings.TokenEnv))
+	kind := token.HubToken
+	if cmd.Editor != "" {
+		kind = token.EditorSecret
+		if n, err := u.tx.LockEditorClients(ctx, cmd.Editor); err != nil || n >= MaxEditorClients {
+			return errors.Join(err, &TooManyClientsError{cmd.Editor})
+		}
+	}
+	secret, err := token.New(kind, token.Env(u.settings.TokenEnv))
 	if err != nil {
 		return err
 	}
 	cmd.ID, cmd.Secret = uuid.New(), connectors.NewSecret(secret.Value())
 	return u.tx.InsertApplication(ctx, store.NewApplication{
-		Application: store.Application{ID: cmd.ID, Name: cmd.Name, OwnerID: cmd.OwnerID, Scopes: cmd.Scopes, Definitions: cmd.Definitions},
-		SecretHash:  token.Hash(secret.Value()), Hint: secret.Display(),
+		Application: store.Application{
+			ID: cmd.ID, Name: cmd.Name, OwnerID: cmd.OwnerID, Scopes: cmd.Scopes, Definitions: cmd.Definitions, Editor: cmd.Editor,
+		},
+		SecretHash: token.Hash(secret.Value()), Hint: secret.Display(),
 	})
+}
+
+// TooManyClientsError: the editor has MaxEditorClients live machines.
+type TooManyClientsError struct{ Editor string }
+
+func (e *TooManyClientsError) Error() string {
+	return fmt.Sprintf("editor %s has %d live clients: end one first", e.Editor, MaxEditorClients)
 }
 
 // DisableApplication ends an application for ever, with its tokens.
@@ -50,6 +67,9 @@ func (cmd *DisableApplication) apply(ctx context.Context, u *unit) error {
 // AccessTokenLifetime is how long a token of an application lives (datapass.md, 3.1).
 const AccessTokenLifetime = 2 * time.Hour
 
+// EditorTokenLifetime is how long one of an editor's machine does (editors.md, 6).
+const EditorTokenLifetime = 10 * time.Minute
+
 // IssueAccessToken gives an application, already authenticated, a token.
 type IssueAccessToken struct {
 	Application store.Application
@@ -57,6 +77,7 @@ type IssueAccessToken struct {
 
 	Value     connectors.Secret // result: shown once, its hash is kept
 	CreatedAt time.Time         // result
+	Lifetime  time.Duration     // result
 }
 
 func (cmd *IssueAccessToken) apply(ctx context.Context, u *unit) error {
@@ -64,9 +85,12 @@ func (cmd *IssueAccessToken) apply(ctx context.Context, u *unit) error {
 	if err != nil {
 		return err
 	}
-	cmd.Value, cmd.CreatedAt = connectors.NewSecret(value.Value()), u.at
+	cmd.Value, cmd.CreatedAt, cmd.Lifetime = connectors.NewSecret(value.Value()), u.at, AccessTokenLifetime
+	if cmd.Application.Editor != "" {
+		cmd.Lifetime = EditorTokenLifetime
+	}
 	return u.tx.InsertAccessToken(ctx, token.Hash(value.Value()), store.AccessToken{
-		Application: cmd.Application, Scopes: cmd.Scopes, CreatedAt: u.at, ExpiresAt: u.at.Add(AccessTokenLifetime),
+		Application: cmd.Application, Scopes: cmd.Scopes, CreatedAt: u.at, ExpiresAt: u.at.Add(cmd.Lifetime),
 	})
 }
 

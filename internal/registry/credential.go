@@ -389,6 +389,9 @@ func (cmd *CredentialVerified) apply(ctx context.Context, u *unit) error {
 	if err := u.finish(ctx, c, "verify"); err != nil {
 		return err
 	}
+	if err := u.keepCopy(ctx, req, &c); err != nil {
+		return err
+	}
 	if err := u.partnerAnswered(ctx, c.Manager); err != nil {
 		return err
 	}
@@ -423,7 +426,10 @@ func (u *unit) revoke(ctx context.Context, req habilitation.Request, c store.Cre
 		c.RevokedAt = &u.at
 		u.then(RevocationRequested{c.ID, c.Manager})
 	}
-	c.Reason, c.GrantsPending, c.SecretSealed = reason, false, nil
+	c.Reason, c.GrantsPending = reason, false
+	if _, err := u.endCopy(ctx, &c, store.CopyOver, ""); err != nil {
+		return err
+	}
 	if err := u.tx.SaveCredential(ctx, c, u.at); err != nil {
 		return err
 	}

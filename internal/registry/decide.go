@@ -191,6 +191,9 @@ func (u *unit) saveDecision(ctx context.Context, caller habilitation.Viewer, cha
 			return saved, err
 		}
 	}
+	if err := u.bindEditor(ctx, saved); err != nil {
+		return saved, err
+	}
 	u.decided = change.Events
 	return saved, u.follow(ctx, saved, change.Consequences)
 }

@@ -63,6 +63,9 @@ func (u *unit) publishEvent(ctx context.Context, h Happening) (uuid.UUID, error)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("publish %s: %w", h.Type, err)
 	}
+	if err := u.tellEditors(ctx, h); err != nil {
+		return uuid.Nil, err
+	}
 	if len(endpoints) > 0 {
 		u.then(EventPublished{e.ID, endpoints})
 	}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -29,6 +30,7 @@ type Offer struct {
 	Definition   string
 	Organization string
 	Until        string // French date
+	Encrypted    bool   // for the public key that the holder gave: the link shows a JWE
 }
 
 // Offer gives what a link leads to. store.ErrNotFound or a *StateError when it
@@ -45,14 +47,116 @@ func (r *Registry) Offer(ctx context.Context, linkHash []byte) (Offer, error) {
 	if err != nil {
 		return Offer{}, err
 	}
-	if err := revealable(c); err != nil {
-		return Offer{}, err
-	}
 	req, err := r.store.Request(ctx, c.RequestID)
 	if err != nil {
 		return Offer{}, err
 	}
-	return Offer{Definition: r.label(c.Definition), Organization: req.Organization.Name, Until: frenchTime(link.ExpiresAt)}, nil
+	if !bound(link, req) {
+		return Offer{}, &StateError{"link", "of a former recipient"}
+	}
+	recipients, err := r.store.EnvelopeRecipients(ctx, c.ID)
+	if err != nil {
+		return Offer{}, err
+	}
+	_, encrypted := recipients[store.HolderRecipient(req.ID)]
+	copied, err := r.store.KeyCopy(ctx, c.ID)
+	if err != nil {
+		return Offer{}, err
+	}
+	if !revealable(c, r.now()) || !copied.Waits(r.now()) || c.SecretSealed == nil && !encrypted {
+		return Offer{}, &StateError{"credential", c.State}
+	}
+	return Offer{Definition: r.label(c.Definition), Organization: req.Organization.Name, Until: frenchTime(link.ExpiresAt), Encrypted: encrypted}, nil
+}
+
+// bound reports whether a link's recipient still is who it was made for: a
+// contact who left takes no key with him (tokens.md, 7.4).
+func bound(l store.Link, req habilitation.Request) bool {
+	_, to := recipientOfLink(req)
+	return strings.EqualFold(strings.TrimSpace(l.To.Reveal()), to)
+}
+
+// Replaceable says what became of a key that a link no longer shows.
+type Replaceable struct {
+	Definition string
+	How        string // store.CopyShown, CopyAcknowledged or CopyDeadline; "": encrypted for an editor
+	At         string // French date; "": not ended
+	Editor     string // name of the one that acknowledged
+	Grace      string // how long the old key may live on, in French
+}
+
+// Replaceable gives what a link's page says where only a rotation helps; false
+// for any other link.
+func (r *Registry) Replaceable(ctx context.Context, linkHash []byte) (Replaceable, bool, error) {
+	link, err := r.store.LinkByHash(ctx, linkHash)
+	if errors.Is(err, store.ErrNotFound) {
+		return Replaceable{}, false, nil
+	}
+	if err != nil {
+		return Replaceable{}, false, err
+	}
+	c, err := r.store.Credential(ctx, link.CredentialID)
+	if err != nil {
+		return Replaceable{}, false, err
+	}
+	req, err := r.store.Request(ctx, c.RequestID)
+	if err != nil {
+		return Replaceable{}, false, err
+	}
+	copied, err := r.store.KeyCopy(ctx, c.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return Replaceable{}, false, nil
+	}
+	if err != nil || !replaceable(link, c, req, copied, r.now()) {
+		return Replaceable{}, false, err
+	}
+	v := Replaceable{Definition: r.label(c.Definition), How: copied.EndedHow, Grace: frenchDuration(r.settings.ReplaceGrace)}
+	switch {
+	case copied.EndedBy != "":
+		v.Editor = r.EditorName(copied.EndedBy)
+		fallthrough
+	case !copied.EndedAt.IsZero():
+		v.At = frenchTime(copied.EndedAt)
+	case !copied.Until.After(r.now()):
+		v.How, v.At = store.CopyDeadline, frenchTime(copied.Until)
+	}
+	return v, true, nil
+}
+
+// replaceable: the key lives, its value is not to be had any more, and the link
+// is its recipient's.
+func replaceable(l store.Link, c store.Credential, req habilitation.Request, copied store.KeyCopy, now time.Time) bool {
+	state := habilitation.CredentialState(c.State)
+	return bound(l, req) && passes(c, now) && state != habilitation.CredentialRotating && (c.SecretSealed == nil || !copied.Waits(now))
+}
+
+// ReplaceByLink has the key of a spent link replaced. The new one is handed over
+// as any key: by a link of its own, to the recipient.
+type ReplaceByLink struct {
+	LinkHash      []byte
+	AcceptCutover bool // its manager may keep no old key beside the new one: that is accepted
+}
+
+func (cmd *ReplaceByLink) apply(ctx context.Context, u *unit) error {
+	link, err := u.tx.LinkByHash(ctx, cmd.LinkHash)
+	if err != nil {
+		return err
+	}
+	c, req, err := u.lockCredential(ctx, link.CredentialID)
+	if err != nil {
+		return err
+	}
+	copied, err := u.tx.KeyCopy(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if !replaceable(link, c, req, copied, u.at) {
+		return &StateError{"credential", c.State}
+	}
+	rotate := &RotateCredential{
+		CredentialID: c.ID, Grace: u.settings.ReplaceGrace, Reason: "demandé depuis la page de remise par " + roleLabel(link.Role), AcceptCutover: cmd.AcceptCutover,
+	}
+	return rotate.apply(ctx, u)
 }
 
 func usable(l store.Link, now time.Time) error {
@@ -67,12 +171,7 @@ func usable(l store.Link, now time.Time) error {
 	return nil
 }
 
-func revealable(c store.Credential) error {
-	if !habilitation.CredentialState(c.State).Usable() || c.SecretSealed == nil {
-		return &StateError{"credential", c.State}
-	}
-	return nil
-}
+func revealable(c store.Credential, now time.Time) bool { return passes(c, now) }
 
 func (r *Registry) label(definition string) string {
 	if d, ok := r.catalogue.Definition(definition); ok && d.Name != "" {
@@ -85,7 +184,8 @@ func (r *Registry) label(definition string) string {
 type RevealSecret struct {
 	LinkHash []byte
 
-	Secret     connectors.Secret // result
+	Secret     connectors.Secret // result: the key, or a compact JWE of it
+	KID        string            // result: of the JWE; "" when Secret is the key itself
 	Definition string            // result: label
 }
 
@@ -101,7 +201,7 @@ func (cmd *RevealSecret) apply(ctx context.Context, u *unit) error {
 	if err != nil {
 		return err
 	}
-	if err := revealable(c); err != nil {
+	if err := cmd.open(ctx, u, link, &c, req); err != nil {
 		return err
 	}
 	used, err := u.tx.UseLink(ctx, link.ID, u.at)
@@ -111,21 +211,56 @@ func (cmd *RevealSecret) apply(ctx context.Context, u *unit) error {
 	if !used {
 		return &StateError{"link", "used"}
 	}
-	if cmd.Secret, err = u.tx.OpenSecret(c); err != nil {
-		return err
-	}
 	cmd.Definition = u.label(c.Definition)
 	// Handed over: nothing is left to steal. A second look means a new key.
-	c.SecretSealed = nil
+	if _, err := u.endCopy(ctx, &c, store.CopyShown, ""); err != nil {
+		return err
+	}
 	if err := u.tx.SaveCredential(ctx, c, u.at); err != nil {
 		return err
 	}
 	if err := u.write(ctx, req.ID, "token.revealed", "credential", c.ID.String(), "", map[string]any{"role": link.Role}); err != nil {
 		return err
 	}
+	err = u.tx.TellEditors(ctx, store.Change{
+		Type: "key.shown", ObjectType: "key", ObjectID: c.ID.String(), RequestID: req.ID, Version: u.at.UnixMilli(), At: u.at,
+	})
+	if err != nil {
+		return err
+	}
 	return u.mail(ctx, req, LetterKeyRevealed, req.Applicant.Email, "reveal/"+link.ID.String(), map[string]string{
 		"definition": cmd.Definition, "organization": req.Organization.Name, "at": frenchTime(u.at), "who": roleLabel(link.Role),
 	})
+}
+
+// open gives what the holder may see: the JWE for the public key that he gave,
+// else the key.
+func (cmd *RevealSecret) open(ctx context.Context, u *unit, link store.Link, c *store.Credential, req habilitation.Request) error {
+	copied, err := u.tx.KeyCopy(ctx, c.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return &StateError{"credential", c.State}
+	}
+	if err != nil {
+		return err
+	}
+	if !bound(link, req) || !revealable(*c, u.at) || !copied.Waits(u.at) {
+		return &StateError{"credential", c.State}
+	}
+	if err := u.enclose(ctx, req, c); err != nil { // a key of his may have come since the copy was made
+		return err
+	}
+	envelope, found, err := u.tx.Envelope(ctx, c.ID, store.HolderRecipient(req.ID))
+	switch {
+	case err != nil:
+		return err
+	case found:
+		cmd.Secret, cmd.KID = connectors.NewSecret(envelope.JWE), envelope.KID
+		return nil
+	case c.SecretSealed == nil:
+		return &StateError{"credential", "encrypted for an editor"}
+	}
+	cmd.Secret, err = u.tx.OpenSecret(*c)
+	return err
 }
 
 // RenewLink sends a new link to the address of an expired, unused one, once.
@@ -140,8 +275,16 @@ func (cmd *RenewLink) apply(ctx context.Context, u *unit) error {
 	if err != nil {
 		return err
 	}
-	if err := revealable(c); err != nil {
+	copied, err := u.tx.KeyCopy(ctx, c.ID)
+	if err != nil {
 		return err
+	}
+	holds, err := u.holderCopy(ctx, c, req)
+	if err != nil {
+		return err
+	}
+	if !bound(link, req) || !revealable(c, u.at) || !copied.Waits(u.at) || !holds {
+		return &StateError{"credential", c.State}
 	}
 	renewed, err := u.tx.RenewLink(ctx, link.ID, u.at)
 	if err != nil {
@@ -156,14 +299,53 @@ func (cmd *RenewLink) apply(ctx context.Context, u *unit) error {
 	return u.sendLink(ctx, req, c, link.Role, link.To)
 }
 
-// handOver sends the one-time link of a new key to its technical contact, or to
-// the applicant where there is none.
-func (u *unit) handOver(ctx context.Context, req habilitation.Request, c store.Credential) error {
-	role, to := roleTechnical, strings.TrimSpace(req.Data["contact_technique_email"])
-	if to == "" {
-		role, to = roleApplicant, req.Applicant.Email
+// holderCopy reports whether a copy is there that the holder may see.
+func (u *unit) holderCopy(ctx context.Context, c store.Credential, req habilitation.Request) (bool, error) {
+	if c.SecretSealed != nil {
+		return true, nil
 	}
+	_, found, err := u.tx.Envelope(ctx, c.ID, store.HolderRecipient(req.ID))
+	return found, err
+}
+
+// recipientOfLink is who gets the one-time link of a key: its technical
+// contact, or the applicant where there is none.
+func recipientOfLink(req habilitation.Request) (role, to string) {
+	if to = strings.TrimSpace(req.Data["contact_technique_email"]); to != "" {
+		return roleTechnical, to
+	}
+	return roleApplicant, strings.TrimSpace(req.Applicant.Email)
+}
+
+// handOver sends the one-time link of a new key, or tells that the key is
+// encrypted for an editor, where only that is kept.
+func (u *unit) handOver(ctx context.Context, req habilitation.Request, c store.Credential) error {
+	holds, err := u.holderCopy(ctx, c, req)
+	if err != nil {
+		return err
+	}
+	if !holds {
+		return u.tellKept(ctx, req, c)
+	}
+	role, to := recipientOfLink(req)
 	return u.sendLink(ctx, req, c, role, connectors.NewSecret(to))
+}
+
+func (u *unit) tellKept(ctx context.Context, req habilitation.Request, c store.Credential) error {
+	editors, err := u.tx.EditorsOf(ctx, req.ID)
+	if err != nil {
+		return err
+	}
+	for _, editor := range editors {
+		_, kept, err := u.tx.Envelope(ctx, c.ID, store.EditorRecipient(editor))
+		if err != nil {
+			return err
+		}
+		if kept {
+			return u.mailContacts(ctx, req, LetterKeyKept, "kept/"+c.ID.String(), u.editorParams(req, c, editor))
+		}
+	}
+	return nil // by a manager that gives no value: nothing is handed over
 }
 
 func (u *unit) sendLink(ctx context.Context, req habilitation.Request, c store.Credential, role string, to connectors.Secret) error {
@@ -248,6 +430,18 @@ func mustZone(name string) *time.Location {
 		return time.UTC // a machine without the time zone data shows UTC, and says so
 	}
 	return zone
+}
+
+// frenchDuration is "7 jours" or "12 heures".
+func frenchDuration(d time.Duration) string {
+	n, unit := int(d/(24*time.Hour)), "jour"
+	if d < 24*time.Hour {
+		n, unit = int(d/time.Hour), "heure"
+	}
+	if n > 1 {
+		unit += "s"
+	}
+	return fmt.Sprintf("%d %s", n, unit)
 }
 
 var months = [...]string{"janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre"}

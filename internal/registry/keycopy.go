@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -11,6 +12,9 @@ import (
 	"github.com/passerelle-hub/passerelle/internal/jose"
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
+
+// defaultCopyLifetime is that of editors.md, 7.
+const defaultCopyLifetime = 30 * 24 * time.Hour
 
 // LetterCopyDestroyed tells the contacts that nobody came for a key in time.
 const LetterCopyDestroyed = "cle_detruite"

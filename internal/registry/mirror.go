@@ -137,6 +137,9 @@ func (u *unit) saveChange(ctx context.Context, change *habilitation.Change, deta
 	if err := u.writeEvents(ctx, saved.ID, change.Events, detail); err != nil {
 		return saved, err
 	}
+	if err := u.bindEditor(ctx, saved); err != nil {
+		return saved, err
+	}
 	return saved, u.follow(ctx, saved, change.Consequences)
 }
 

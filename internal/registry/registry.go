@@ -99,6 +99,9 @@ type Catalogue interface {
 	DefaultForm(definition string) (*habilitation.Form, bool)
 	// ServiceProvider gives an editor by id.
 	ServiceProvider(id string) (*habilitation.ServiceProviderProfile, bool)
+	// ServiceProviderBySIRET gives the one editor with this SIRET; false when there
+	// is none, or several.
+	ServiceProviderBySIRET(siret string) (*habilitation.ServiceProviderProfile, bool)
 	// Hash identifies the set in force.
 	Hash() string
 }
@@ -109,6 +112,7 @@ type Policy struct {
 	Lifetime      func(from time.Time) time.Time
 	ArchiveRevoke bool // an archived request loses its keys after ArchiveNotice
 	ArchiveNotice time.Duration
+	EditorFetch   string // link that lets an editor fetch a key: FetchByDeclared, FetchByConsent or another word for none
 }
 
 // Policies gives the policy of a definition, false while none is configured.
@@ -121,7 +125,11 @@ type Settings struct {
 	PublicURL    string        // no slash at the end
 	TokenEnv     string        // "live" or "test" (tokens.md, 7.2)
 	LinkLifetime time.Duration // of a one-time link
-	OpsAddress   string        // of the people who run the hub; "": none
+	CopyLifetime time.Duration // of the copy of a key that nobody comes for
+	// ReplaceGrace is what the old key keeps when its holder has it replaced by the
+	// page of his link.
+	ReplaceGrace time.Duration
+	OpsAddress   string // of the people who run the hub; "": none
 
 	// Capabilities of a connector instance, false for one that this hub lacks.
 	Capabilities func(manager string) (connectors.Capabilities, bool)
@@ -158,6 +166,9 @@ type Registry struct {
 
 // New gives a registry. Run must be running for Receive to answer.
 func New(s *store.Store, outbox Outbox, catalogue Catalogue, policies Policies, settings Settings, now func() time.Time) *Registry {
+	if settings.CopyLifetime <= 0 {
+		settings.CopyLifetime = defaultCopyLifetime
+	}
 	r := &Registry{store: s, outbox: outbox, catalogue: catalogue, policies: policies, settings: settings, now: now, settlements: s.NewSettlements(), announcements: s.NewAnnouncements()}
 	r.inbox = s.NewInbox(func(ctx context.Context, tx pgx.Tx, keys []store.InboundKey) error {
 		return outbox.Queue(ctx, tx, []Followup{InboundStored{Keys: keys}})

@@ -149,7 +149,10 @@ func (cmd *RotateCredential) apply(ctx context.Context, u *unit) error {
 // refuseAtOnce ends the old key of a rotation here: it stops passing and is no
 // longer shown. Its manager follows by a job.
 func (u *unit) refuseAtOnce(ctx context.Context, old *store.Credential) error {
-	old.OldUntil, old.SecretSealed = &u.at, nil
+	old.OldUntil = &u.at
+	if _, err := u.endCopy(ctx, old, store.CopyOver, ""); err != nil {
+		return err
+	}
 	u.then(EndDue{old.ID, old.Manager, u.at})
 	return u.tx.CancelLinks(ctx, old.ID, u.at)
 }
@@ -207,7 +210,9 @@ func (u *unit) rotated(ctx context.Context, req habilitation.Request, c store.Cr
 	if err := u.tx.CancelLinks(ctx, old.ID, u.at); err != nil {
 		return err
 	}
-	old.SecretSealed = nil
+	if _, err := u.endCopy(ctx, &old, store.CopyOver, ""); err != nil {
+		return err
+	}
 	if err := u.tx.SaveCredential(ctx, old, u.at); err != nil {
 		return err
 	}
@@ -284,7 +289,10 @@ func (u *unit) endProven(ctx context.Context, req habilitation.Request, c store.
 			return err
 		}
 	}
-	c.VerifiedAt, c.SecretSealed = &u.at, nil
+	c.VerifiedAt = &u.at
+	if _, err := u.endCopy(ctx, &c, store.CopyOver, ""); err != nil {
+		return err
+	}
 	if err := u.finish(ctx, c, "verify_revoked"); err != nil {
 		return err
 	}

@@ -74,25 +74,30 @@ func (e *FeedForgottenError) Error() string { return "store: the feed begins lat
 // numberBatch bounds how many changes one reader numbers.
 const numberBatch = 5000
 
+// FeedStart is where a feed is read from without a place: from what is kept.
+const FeedStart int64 = -1
+
 // Changes gives an editor's changes behind a number, oldest first, at most
-// limit; a *FeedForgottenError when some behind it were purged. From 0 it gives
-// what is kept.
+// limit, and that number, which is the real one for FeedStart; a
+// *FeedForgottenError when some behind it were purged.
 //
 // It first numbers what was committed since: a change gets its number after its
 // commit, so that one of a slow transaction is behind every number given before
 // and no reader can have passed it.
-func (s *Store) Changes(ctx context.Context, editor string, after int64, limit int) ([]Change, error) {
+func (s *Store) Changes(ctx context.Context, editor string, after int64, limit int) ([]Change, int64, error) {
 	if err := s.numberChanges(ctx, editor); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	feed, err := s.q.EditorFeed(ctx, editor)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return nil, nil
+		return nil, max(after, 0), nil
 	case err != nil:
-		return nil, err
-	case after > 0 && after < feed.Forgotten:
-		return nil, &FeedForgottenError{feed.Forgotten}
+		return nil, 0, err
+	case after == FeedStart:
+		after = feed.Forgotten
+	case after < feed.Forgotten:
+		return nil, 0, &FeedForgottenError{feed.Forgotten}
 	}
 	rows, err := s.q.EditorChanges(ctx, editor, after, int32(limit))
 	list := make([]Change, len(rows))
@@ -101,7 +106,7 @@ func (s *Store) Changes(ctx context.Context, editor string, after int64, limit i
 			Seq: val(r.Seq), Type: r.Type, ObjectType: r.ObjectType, ObjectID: r.ObjectID, RequestID: r.RequestID, Version: r.Version, At: r.OccurredAt,
 		}
 	}
-	return list, err
+	return list, after, err
 }
 
 func (s *Store) numberChanges(ctx context.Context, editor string) error {
