@@ -27,7 +27,10 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors/jwtissuer/jwtissuertest"
 	"github.com/passerelle-hub/passerelle/connectors/mail/mailtest"
 	"github.com/passerelle-hub/passerelle/connectors/webhook/webhooktest"
+	"github.com/passerelle-hub/passerelle/httpapi/auth"
+	"github.com/passerelle-hub/passerelle/httpapi/auth/authtest"
 	"github.com/passerelle-hub/passerelle/internal/localpg"
+	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
@@ -87,6 +90,8 @@ type world struct {
 	mailURL, receiverURL string
 	publicURL            string
 	opsURL               string
+	people               *authtest.Issuer          // vouches for people
+	application          string                    // id and secret of one that calls the API
 	secret               string                    // of the subscription at DataPass
 	settings             string                    // file
 	subscription         datapasstest.Subscription // the last one
@@ -101,6 +106,7 @@ const (
 	demoIssuer  = "passerelle"
 	demoOps     = "ops"
 	demoOpsPass = "demo-ops-password"
+	demoAgent   = "ines.bernard@dinum.example" // instructor and developer of the definitions of dinum
 )
 
 // openWorld starts everything: partners first, then the hub. What started is
@@ -178,6 +184,9 @@ func (w *world) openPartners(database, timing string) error {
 	if w.datapassURL, err = w.datapass.Start("127.0.0.1:0"); err != nil {
 		return err
 	}
+	if w.people, err = authtest.Start("127.0.0.1:0", "passerelle"); err != nil {
+		return err
+	}
 	w.settings = filepath.Join(w.dir, "passerelle.yml")
 	return w.writeSettings(database, timing, public, ops, smtp)
 }
@@ -211,7 +220,25 @@ func (w *world) join(ctx context.Context) error {
 	w.gateway, err = jwtissuertest.Start("127.0.0.1:0", jwtissuertest.Options{
 		IntrospectionURL: w.publicURL + "/token/introspect", ClientID: id.String(), ClientSecret: secret,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return w.admitCallers(ctx)
+}
+
+// admitCallers gives the API an instructor and an application of hers.
+func (w *world) admitCallers(ctx context.Context) error {
+	ctx = registry.WithActor(ctx, "operator:demo")
+	roles := []string{"dinum:*:instructor", "dinum:*:developer"}
+	if err := w.hub.registry.Record(ctx, &registry.ChangeRoles{Email: demoAgent, Grant: roles}); err != nil {
+		return err
+	}
+	add := &registry.AddApplication{Name: "client de l'API", Scopes: auth.Scopes()}
+	if err := w.hub.addApplication(ctx, add, demoAgent); err != nil {
+		return err
+	}
+	w.application = fmt.Sprintf("%s / %s", add.ID, add.Secret.Reveal())
+	return nil
 }
 
 // nextPort walks the ports below those that the system gives to outgoing
@@ -274,6 +301,8 @@ mail:
   smtp: {host: "{{.SMTPHost}}", port: {{.SMTPPort}}, tls: none}
   from: Passerelle <ne-pas-repondre@passerelle.example>
   bounce_secret: {{.BounceSecret}}
+auth:
+  issuers: [{name: demo, issuer: "{{.People}}", audience: passerelle, jwks: "{{.PeopleKeys}}"}]
 egress:
   allow: [127.0.0.0/8]
 {{.Timing}}
@@ -297,6 +326,7 @@ func (w *world) writeSettings(database, timing, public, ops, smtp string) error 
 		"Manager": demoManager, "Issuer": demoIssuer, "GatewayURL": w.gravitee.GatewayURL() + graviteetest.DemoPath, "GraviteeURL": w.gravitee.ManagementURL(), "GraviteeToken": w.gravitee.Token(),
 		"GraviteeAPI": graviteetest.DemoAPI, "GraviteePlan": graviteetest.DemoPlan, "Scopes": scopes,
 		"SMTPHost": host, "SMTPPort": port, "BounceSecret": demoBounceSecret,
+		"People": w.people.URL(), "PeopleKeys": w.people.JWKS(),
 	})
 	if err != nil {
 		return err
@@ -326,6 +356,7 @@ func (w *world) urls() map[string]string {
 		"hub": w.publicURL, "ops pages": w.opsURL + " (" + demoOps + " / " + demoOpsPass + ")", "mailbox": w.mailURL,
 		"Gravitee (management)": w.gravitee.ManagementURL(), "Gravitee (gateway)": w.gravitee.GatewayURL() + graviteetest.DemoPath,
 		"gateway of API Entreprise": w.gateway.URL(), "provider's endpoint": w.receiverURL,
+		"documentation": w.publicURL + "/docs", "tokens of people": w.people.URL() + "/token (POST email, siret; instructor: " + demoAgent + ")",
 	}
 }
 
@@ -339,6 +370,7 @@ func (w *world) close() error {
 		w.hub.close()
 	}
 	for _, closer := range []func() error{
+		closing(w.people != nil, func() error { return w.people.Close() }),
 		closing(w.gateway != nil, func() error { return w.gateway.Close() }),
 		closing(w.receiver != nil, func() error { return w.receiver.Close() }),
 		closing(w.datapass != nil, func() error { return w.datapass.Close() }),

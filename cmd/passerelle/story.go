@@ -82,6 +82,7 @@ func (s *story) invite(w *world) {
 	for name, url := range w.urls() {
 		fmt.Fprintf(s.out, "  %-28s %s\n", name, url)
 	}
+	fmt.Fprintf(s.out, "  %-28s %s\n", "an application (id / secret)", w.application)
 }
 
 // play is the main job, end to end, over real HTTP.

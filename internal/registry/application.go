@@ -218,7 +218,7 @@ func (u *unit) tellAdmins(ctx context.Context, person store.Person, change store
 	if err != nil {
 		return err
 	}
-	addresses := []string{u.settings.OpsAddress}
+	var addresses []string
 	for _, a := range admins {
 		addresses = append(addresses, a.Email)
 	}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/passerelle-hub/passerelle/httpapi/docs"
+)
+
+// The samples of the page "Démarrer", as a stranger would run them in the demo.
+func TestTheSamplesOfTheFirstPageWorkInTheDemo(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	w, err := openWorld(t.Context(), zerolog.Nop(), environment{stdout: os.Stderr, stderr: os.Stderr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	bin := t.TempDir()
+	command := "#!/bin/sh\nword=$1\nshift\n" + asHub + "=1 exec '" + os.Args[0] + "' \"$word\" --config '" + w.settings + "' \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(bin, "passerelle"), []byte(command), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	id, secret, _ := strings.Cut(w.application, " / ")
+	for _, c := range []struct{ sample, says string }{
+		{"enregistrer.sh", "client_secret"},
+		{"moi.sh", `"kind":"application"`},
+		{"personne.sh", `"state":"draft"`},
+		{"roles.sh", "dinum:api_entreprise:instructor"},
+	} {
+		code, err := docs.Sample(c.sample)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", code.Text)
+		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "PASSERELLE="+w.publicURL, "IDENTITE="+w.people.URL(),
+			"CLIENT_ID="+id, "CLIENT_SECRET="+secret, "RESPONSABLE=omar.petit@dinum.example", "INSTRUCTEUR=nadia.roux@dinum.example")
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), c.says) {
+			t.Errorf("%s: %v, want %s:\n%s", c.sample, err, c.says, out)
+		}
+	}
+}

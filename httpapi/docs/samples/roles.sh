@@ -1,0 +1,1 @@
+passerelle roles grant "$INSTRUCTEUR" "dinum:api_entreprise:instructor"
