@@ -351,7 +351,7 @@ func readSettings(o *object) registry.EndpointSettings {
 		s.MaxInFlight = new(int)
 		*s.MaxInFlight = registry.DefaultInFlight
 	}
-	if s.Rate != nil && *s.Rate == 0 && !o.nulled("rate_limit") {
+	if s.Rate != nil && *s.Rate == 0 && o.number("rate_limit") {
 		o.fault("rate_limit", "plus que zéro, ou null pour aucune limite")
 	}
 	return s
@@ -383,6 +383,12 @@ func readValue[T any](o *object, key, otherwise string) *T {
 func (o *object) nulled(key string) bool {
 	value, given := o.values[key]
 	return given && string(bytes.TrimSpace(value)) == "null"
+}
+
+// number: the key is there, and a number.
+func (o *object) number(key string) bool {
+	var n *float64
+	return json.Unmarshal(o.values[key], &n) == nil && n != nil
 }
 
 func answerEndpoint(status int, v endpointView) (store.Answer, error) {

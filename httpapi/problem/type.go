@@ -41,6 +41,13 @@ func Types() []Type {
 		{"cle-en-cours", "409", "Requête déjà en cours", "Une requête avec la même Idempotency-Key n’est pas finie.", "Attendez une seconde et renvoyez la même requête : vous recevrez la réponse de la première."},
 		{"cle-reprise", "422", "Clé déjà utilisée", "Cette Idempotency-Key a servi à une autre requête.", "Prenez une clé neuve pour chaque intention."},
 
+		// Webhooks.
+		{"webhook", "422", "Webhook invalide", "Un ou plusieurs réglages du webhook sont refusés ; errors les nomme.", "Corrigez chaque champ nommé ; les types d’événement sont au catalogue."},
+		{"too_many_endpoints", "409", "Trop d’adresses", "Cette définition ou cet éditeur a déjà autant de webhooks qu’il est admis.", "Supprimez-en un, ou demandez à l’exploitant."},
+		{"endpoint_not_tested", "409", "Adresse non testée", "L’adresse actuelle n’a pas passé le test, ou ne l’a pas passé depuis sa désactivation.", "Envoyez le test (POST …/test), corrigez s’il échoue, puis activez."},
+		{"endpoint_changed", "409", "Changée pendant le test", "L’adresse ou le format ont changé pendant que le test était en cours : son résultat ne compte pas.", "Recommencez le test."},
+		{"test_too_soon", "429", "Test trop rapproché", "Un test vient d’être envoyé à cette adresse.", "Attendez deux secondes."},
+
 		// The life of a request.
 		{"not_allowed", "403", "Action d’un autre rôle", "Une autre personne ou un autre rôle pourrait faire cette action, pas l’appelant.", "La référence de l’API dit pour chaque action qui la fait."},
 		{"unauthorized_type", "403", "Type de demande non ouvert", "L’application n’est pas développeur de cette définition, ou n’y écrit pas pour autrui.", "Demandez à l’exploitant le rôle developer de cette définition."},

@@ -42,7 +42,6 @@ const DefaultMaxEndpoints = 50
 const (
 	RefusedTooManyEndpoints habilitation.RefusalCode = "too_many_endpoints"
 	RefusedNotTested        habilitation.RefusalCode = "endpoint_not_tested"
-	RefusedEndpointState    habilitation.RefusalCode = "endpoint_state"
 	RefusedTestTooSoon      habilitation.RefusalCode = "test_too_soon"
 	RefusedChangedMeanwhile habilitation.RefusalCode = "endpoint_changed"
 )

@@ -148,6 +148,7 @@ func (s *Store) publishAll(ctx context.Context, batch []*announcement) (map[uuid
 		p.Types = append(p.Types, e.Type)
 		p.Definitions = append(p.Definitions, e.Definition)
 		p.Editors = append(p.Editors, e.Editor)
+		p.EditorSirets = append(p.EditorSirets, e.EditorSIRET)
 		p.RequestIds = append(p.RequestIds, e.RequestID)
 		p.HabilitationIds = append(p.HabilitationIds, e.HabilitationID)
 		p.Subjects = append(p.Subjects, e.Subject)

@@ -15,17 +15,17 @@ import (
 const publishEvents = `-- name: PublishEvents :many
 with told as materialized (
     select generate_subscripts($1::uuid[], 1) as n, unnest($1::uuid[]) as id, unnest($2::text[]) as type,
-           unnest($3::text[]) as definition, unnest($4::text[]) as editor, unnest($5::bigint[]) as request_id,
-           unnest($6::bigint[]) as habilitation_id, unnest($7::text[]) as subject, unnest($8::text[]) as body,
-           unnest($9::bytea[]) as datapass_sealed, unnest($10::timestamptz[]) as occurred_at,
-           unnest($11::text[]) as correlation
+           unnest($3::text[]) as definition, unnest($4::text[]) as editor, unnest($5::text[]) as editor_siret, unnest($6::bigint[]) as request_id,
+           unnest($7::bigint[]) as habilitation_id, unnest($8::text[]) as subject, unnest($9::text[]) as body,
+           unnest($10::bytea[]) as datapass_sealed, unnest($11::timestamptz[]) as occurred_at,
+           unnest($12::text[]) as correlation
 ), numbered as materialized (
-    select t.n, t.id, t.type, t.definition, t.editor, t.subject, t.occurred_at,
+    select t.n, t.id, t.type, t.definition, t.editor, t.editor_siret, t.subject, t.occurred_at,
            (select coalesce(max(v.seq), 0) from event v where v.subject = t.subject) + row_number() over (partition by t.subject order by t.n) as seq
     from told t
 ), published as (
-    insert into event (id, type, definition, editor, request_id, habilitation_id, subject, seq, body, datapass_sealed, occurred_at, correlation)
-    select t.id, t.type, t.definition, t.editor, nullif(t.request_id, 0), nullif(t.habilitation_id, 0), t.subject, o.seq, t.body::json,
+    insert into event (id, type, definition, editor, editor_siret, request_id, habilitation_id, subject, seq, body, datapass_sealed, occurred_at, correlation)
+    select t.id, t.type, t.definition, t.editor, t.editor_siret, nullif(t.request_id, 0), nullif(t.habilitation_id, 0), t.subject, o.seq, t.body::json,
            t.datapass_sealed, t.occurred_at, t.correlation
     from told t join numbered o on o.n = t.n
     order by t.subject, t.n
@@ -33,7 +33,7 @@ with told as materialized (
     -- An endpoint has a definition or an editor, never both: it comes once.
     select e.id as endpoint_id, e.ordered, e.events, t.n from numbered t join endpoint e on e.definition = t.definition and e.definition <> '' and e.enabled
     union all
-    select e.id, e.ordered, e.events, t.n from numbered t join endpoint e on e.editor = t.editor and e.editor <> '' and e.enabled
+    select e.id, e.ordered, e.events, t.n from numbered t join endpoint e on e.editor in (t.editor, t.editor_siret) and e.editor <> '' and e.enabled
 )
 insert into delivery (endpoint_id, event_id, next_at, subject, seq, ordered, created_at)
 select w.endpoint_id, t.id,
@@ -52,6 +52,7 @@ type PublishEventsParams struct {
 	Types           []string
 	Definitions     []string
 	Editors         []string
+	EditorSirets    []string
 	RequestIds      []int64
 	HabilitationIds []int64
 	Subjects        []string
@@ -75,6 +76,7 @@ func (q *Queries) PublishEvents(ctx context.Context, arg PublishEventsParams) ([
 		arg.Types,
 		arg.Definitions,
 		arg.Editors,
+		arg.EditorSirets,
 		arg.RequestIds,
 		arg.HabilitationIds,
 		arg.Subjects,
