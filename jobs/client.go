@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -72,6 +73,7 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 	river.AddWorker(workers, &sealHistory{Workers: w})
 	river.AddWorker(workers, &sweep{Workers: w})
 	river.AddWorker(workers, &keepWebhooks{Workers: w})
+	river.AddWorker(workers, &replayWebhooks{Workers: w})
 	river.AddWorker(workers, &catchUp{Workers: w})
 	river.AddWorker(workers, &readRequest{Workers: w})
 
@@ -136,7 +138,7 @@ func (m *jobLog) Work(ctx context.Context, job *rivertype.JobRow, next func(cont
 	ctx = registry.WithActor(ctx, "job:"+job.Kind)
 	err := next(ctx)
 	level := zerolog.InfoLevel
-	if job.Kind == (SweepArgs{}).Kind() || job.Kind == (DeliverLaneArgs{}).Kind() {
+	if slices.Contains([]string{(SweepArgs{}).Kind(), (DeliverLaneArgs{}).Kind(), (ReplayWebhooksArgs{}).Kind()}, job.Kind) {
 		level = zerolog.DebugLevel
 	}
 	if err != nil {

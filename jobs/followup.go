@@ -89,6 +89,8 @@ func (o *Outbox) Queue(ctx context.Context, tx pgx.Tx, events []registry.Followu
 		case registry.ArchiveEnds:
 			add(RevokeArchivedArgs{CredentialID: e.CredentialID}, &river.InsertOpts{ScheduledAt: e.At})
 		case registry.EventPublished, registry.EndpointChanged: // lanes are woken when it is committed
+		case registry.ReplayDue:
+			add(ReplayWebhooksArgs{EndpointID: e.EndpointID}, nil)
 		case registry.MailQueued:
 			add(SendMailArgs{MailID: e.MailID}, nil)
 		case registry.PartnerPaused:

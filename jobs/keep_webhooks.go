@@ -97,5 +97,5 @@ func (w *keepWebhooks) purge(ctx context.Context) error {
 			break
 		}
 	}
-	return w.Store.ForgetAbandoned(ctx, before)
+	return errors.Join(w.Store.ForgetAbandoned(ctx, before), w.Store.ForgetReplays(ctx, w.Now().Add(-w.Webhooks.KeepAttempts)))
 }

@@ -62,10 +62,14 @@ func (w *sweep) wake(ctx context.Context) error {
 		return err
 	}
 	mails, err := w.Store.AbandonedMails(ctx, now.Add(-abandoned), sweepBatch)
-	if err != nil || len(inbound)+len(credentials)+len(mails) == 0 {
+	if err != nil {
 		return err
 	}
-	return w.Registry.Record(ctx, &registry.Wake{Inbound: inbound, Credentials: credentials, Mails: mails})
+	replaying, err := w.Store.EndpointsReplaying(ctx)
+	if err != nil || len(inbound)+len(credentials)+len(mails)+len(replaying) == 0 {
+		return err
+	}
+	return w.Registry.Record(ctx, &registry.Wake{Inbound: inbound, Credentials: credentials, Mails: mails, Replaying: replaying})
 }
 
 func (w *sweep) assign(ctx context.Context) error {

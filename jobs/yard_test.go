@@ -118,7 +118,7 @@ func (y *yard) start() *process {
 	p := &process{outbox: outbox}
 	p.workers = &Workers{
 		Store: y.store, Now: y.clock.Now, Log: zerolog.Nop(), KeepBody: time.Hour,
-		Registry: registry.New(y.store, outbox, catalogue, noPolicy{}, registry.Settings{OpsAddress: "ops@hub.example"}, y.clock.Now),
+		Registry: registry.New(y.store, outbox, catalogue, noPolicy{}, registry.Settings{OpsAddress: "ops@hub.example", ReplayRate: 50}, y.clock.Now),
 		Webhooks: Webhooks{
 			Deliverer: webhook.New(public), Sign: signForTests, Policy: y.policy, Timeout: y.timeout, ClaimFor: 2 * time.Second,
 			Lease: 4*time.Second + y.timeout, Waker: outbox.Waker(), KeepAttempts: 30 * 24 * time.Hour, KeepBodies: 30 * 24 * time.Hour,

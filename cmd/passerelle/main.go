@@ -33,13 +33,14 @@ func commands() []command {
 		{"keys", "`keys rotate-credential ID --grace 24h` replaces a holder's key", keys},
 		{"clients", "add, end or list the applications that may call the hub", clients},
 		{"roles", "list who may do what, `roles grant|revoke EMAIL ROLE...`", roles},
-		{"webhooks", "add or list the endpoints that are told", webhooks},
+		{"webhooks", "add or list the endpoints that are told; `webhooks replay ENDPOINT` sends again; `webhooks verify` checks a delivery", webhooks},
 	}
 }
 
 // environment is what a command gets from the process.
 type environment struct {
 	vars           []string
+	stdin          io.Reader // nil: nothing to read
 	stdout, stderr io.Writer
 }
 
@@ -49,7 +50,7 @@ type usageError struct{ text string }
 func (e *usageError) Error() string { return e.text }
 
 func main() {
-	os.Exit(program(environment{vars: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}))
+	os.Exit(program(environment{vars: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
 }
 
 // program runs until its command ends, or is asked to stop by Ctrl-C or SIGTERM.

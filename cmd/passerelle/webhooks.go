@@ -21,6 +21,14 @@ import (
 // webhooks adds an endpoint that is told of a definition's events, or lists
 // them. Its secret is shown once, in the forms of both dialects.
 func webhooks(ctx context.Context, env environment, args []string) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "replay":
+			return replayWebhooks(ctx, env, args[1:])
+		case "verify":
+			return verifyWebhook(env, args[1:])
+		}
+	}
 	fs, path := flags(env, "webhooks")
 	target := fs.String("url", "", "add an endpoint at this https URL")
 	definition := fs.String("definition", "", "the definition it is told of")

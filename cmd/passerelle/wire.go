@@ -141,6 +141,7 @@ func (h *hub) openRegistry() error {
 		SigningKeys: signingKeys{}, MaxEndpoints: h.config.Webhooks.MaxEndpoints,
 		CheckURL: func(raw string) error { return h.public.CheckURL(raw) },
 		Partners: h.partners, ProviderNotices: providerNotices(h.config.Mail), FranceConnectSupport: h.config.Mail.FranceConnectSupport,
+		ReplayRate: h.config.Webhooks.ReplayRate,
 	}, h.now)
 	h.definitions.registry = h.registry
 	_, err = h.openKeys(jwtissuer.Default().Schedule())

@@ -44,6 +44,14 @@
 //	POST /webhooks/{id}/disable                  404       404      404     404       404        404       404         404      200        200          403     404
 //	POST /webhooks/{id}/rotate-secret            404       404      404     404       404        404       404         404      200        200          403     404
 //	POST /webhooks/{id}/end-rotation             404       404      404     404       404        404       404         404      200        200          403     404
+//	GET /webhooks/{id}/messages                  404       404      404     404       404        404       404         404      200        200          403     404
+//	GET /webhooks/{id}/messages/{message}        404       404      404     404       404        404       404         404      200        200          403     404
+//	GET /webhooks/{id}/attempts                  404       404      404     404       404        404       404         404      200        200          403     404
+//	GET /webhooks/{id}/tokens                    404       404      404     404       404        404       404         404      200        200          403     404
+//	GET /webhooks/{id}/replays                   404       404      404     404       404        404       404         404      200        200          403     404
+//	POST /webhooks/{id}/replays                  404       404      404     404       404        404       404         404      201        201          403     404
+//	GET /webhooks/{id}/replays/{replay}          404       404      404     404       404        404       404         404      200        200          403     404
+//	POST /webhooks/{id}/replays/{replay}/cancel  404       404      404     404       404        404       404         404      200        200          403     404
 //
 // The webhooks are of the request's definition. member is of the request's organisation, verified one whose link with it is;
 // application calls with its owner's developer roles and every scope, reader

@@ -53,6 +53,7 @@ func (h *Handler) Routes() []Route {
 		{http.MethodGet, "/requests/{id}/history", read, h.history},
 		{http.MethodGet, "/habilitations/{id}", read, h.habilitation},
 	}
+	routes = append(routes, h.deliveryRoutes()...)
 	for _, a := range actions() {
 		routes = append(routes, Route{http.MethodPost, "/requests/{id}/" + a.name, write, h.act(a)})
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -92,10 +93,11 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 	}
 	subscribed := endpoint(false)()
 	reason := map[string]any{"reason": "Parce que"}
-	calls := map[string]struct {
+	type call struct {
 		path func() string
 		body any
-	}{
+	}
+	calls := map[string]call{
 		"GET /me":                                      {fixed("/me"), nil},
 		"GET /me/mails":                                {fixed("/me/mails"), nil},
 		"PUT /me/mails/{definition}/{kind}":            {fixed("/me/mails/api_entreprise/submit"), map[string]any{"enabled": false}},
@@ -133,6 +135,16 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 		"POST /webhooks/{id}/end-rotation":             {endpoint(false), nil},
 		"GET /habilitations/{id}":                      {fixed(fmt.Sprintf("/habilitations/H%d", read.Habilitations[0].ID)), nil},
 	}
+	hook, told := s.toldEndpoint("api_entreprise")
+	webhook := fmt.Sprintf("/webhooks/%d", hook)
+	running := func() string { return webhook + "/replays/" + s.replayOf(hook, bearers["developer"]) + "/cancel" }
+	for _, name := range []string{"/messages", "/attempts", "/tokens", "/replays"} {
+		calls["GET /webhooks/{id}"+name] = call{fixed(webhook + name), nil}
+	}
+	calls["GET /webhooks/{id}/messages/{message}"] = call{fixed(webhook + "/messages/" + told), nil}
+	calls["POST /webhooks/{id}/replays"] = call{fixed(webhook + "/replays"), map[string]any{"scope": "failed", "since": "2026-01-01T00:00:00Z"}}
+	calls["GET /webhooks/{id}/replays/{replay}"] = call{fixed(webhook + "/replays/" + s.replayOf(hook, bearers["developer"])), nil}
+	calls["POST /webhooks/{id}/replays/{replay}/cancel"] = call{running, nil}
 	walked := map[string]bool{}
 	for _, route := range s.handler.Routes() {
 		name := route.Method + " " + route.Pattern
@@ -144,7 +156,7 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 			continue
 		}
 		suffix := ""
-		if _, action, ok := strings.Cut(route.Pattern, "{id}/"); ok && route.Method == http.MethodPost {
+		if _, action, ok := strings.Cut(route.Pattern, "{id}/"); ok && route.Method == http.MethodPost && !strings.Contains(action, "replays") {
 			suffix = "/" + action
 		}
 		path, spent := call.path()+suffix, false
@@ -158,6 +170,9 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 					"definition_id": "api_entreprise", "applicant": map[string]any{"email": "lise@valbrise.example"},
 					"organization": map[string]any{"siret": town},
 				}
+			}
+			if name == "POST /webhooks/{id}/replays" { // the same one again would be the one under way
+				body = map[string]any{"scope": "failed", "since": s.now().Add(-time.Minute)}
 			}
 			answer := s.call(route.Method, path, bearers[role], body, "If-Match", "*")
 			if answer.status != row[role] {

@@ -99,6 +99,7 @@ func newLimitedSite(t testing.TB, perMinute int) *site {
 	s.registry = registry.New(s.store, outbox, s.catalogue, oneManager{}, registry.Settings{
 		PublicURL: "https://hub.example", TokenEnv: string(token.Test), LinkLifetime: time.Hour, OpsAddress: "ops@hub.example",
 		SigningKeys: signingKeys{}, CheckURL: public.CheckURL, MaxEndpoints: maxEndpoints,
+		ReplayRate: 50,
 	}, s.now)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

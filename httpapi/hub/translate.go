@@ -32,6 +32,9 @@ var statuses = map[habilitation.RefusalCode]int{
 	registry.RefusedInvalidApplicant:           http.StatusUnprocessableEntity,
 	registry.RefusedInvalidOrganization:        http.StatusUnprocessableEntity,
 	registry.RefusedTestTooSoon:                http.StatusTooManyRequests,
+	registry.RefusedMessageUnknown:             http.StatusUnprocessableEntity,
+	registry.RefusedMessagePurged:              http.StatusUnprocessableEntity,
+	registry.RefusedReplaySince:                http.StatusUnprocessableEntity,
 }
 
 // titles of the problems that refusals are.

@@ -186,6 +186,7 @@ type Wake struct {
 	Inbound     []store.InboundKey
 	Credentials []store.AbandonedCredential
 	Mails       []uuid.UUID
+	Replaying   []int64 // endpoints
 }
 
 func (cmd *Wake) apply(_ context.Context, u *unit) error { //nolint:unparam // a Command
@@ -201,6 +202,9 @@ func (cmd *Wake) apply(_ context.Context, u *unit) error { //nolint:unparam // a
 	}
 	for _, id := range cmd.Mails {
 		u.then(MailQueued{id})
+	}
+	for _, id := range cmd.Replaying {
+		u.then(ReplayDue{id})
 	}
 	return nil
 }

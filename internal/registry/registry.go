@@ -129,7 +129,8 @@ type Settings struct {
 	// ReplaceGrace is what the old key keeps when its holder has it replaced by the
 	// page of his link.
 	ReplaceGrace time.Duration
-	OpsAddress   string // of the people who run the hub; "": none
+	OpsAddress   string  // of the people who run the hub; "": none
+	ReplayRate   float64 // replayed messages a second, of one endpoint
 
 	// Capabilities of a connector instance, false for one that this hub lacks.
 	Capabilities func(manager string) (connectors.Capabilities, bool)

@@ -59,7 +59,7 @@ func (cmd *GiveUp) apply(ctx context.Context, u *unit) error {
 		data["request_id"] = s.Due.RequestID
 	}
 	e, err := u.ownEvent(Happening{
-		Type: EventGap, Request: s.Due.RequestID, Subject: fmt.Sprintf("endpoint/%d/gaps", s.Due.EndpointID), Data: data,
+		Type: EventGap, Request: s.Due.RequestID, Subject: store.GapSubject(s.Due.EndpointID), Data: data,
 	})
 	if err != nil {
 		return err

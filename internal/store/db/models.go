@@ -147,6 +147,7 @@ type Delivery struct {
 	LastError   string
 	AbandonedAt *time.Time
 	Reason      string
+	ReplayID    *uuid.UUID
 }
 
 type EditorChange struct {
@@ -507,6 +508,27 @@ type RecipientKey struct {
 	Jwk       []byte
 	SetAt     time.Time
 	SetBy     string
+}
+
+type Replay struct {
+	ID         uuid.UUID
+	EndpointID int64
+	Scope      string
+	EventID    *uuid.UUID
+	Since      *time.Time
+	State      string
+	Cursor     uuid.UUID
+	Last       uuid.UUID
+	PacedUntil *time.Time
+	Queued     int64
+	Owed       int64
+	Past       int64
+	Lost       int64
+	Failed     int64
+	Withdrawn  int64
+	CreatedBy  string
+	CreatedAt  time.Time
+	FinishedAt *time.Time
 }
 
 type Request struct {

@@ -113,19 +113,19 @@ from asked a
 join endpoint e on e.id = a.endpoint_id and e.version = a.version and e.enabled
 join lane l on l.endpoint_id = a.endpoint_id and l.holder = $1 and l.until > clock_timestamp()
 cross join lateral (
-    select w.endpoint_id, w.event_id, w.rank, w.attempts, w.next_at, w.subject, w.seq, w.ordered, w.created_at, w.first_try_at, w.last_status, w.last_error, w.abandoned_at, w.reason
+    select w.endpoint_id, w.event_id, w.rank, w.attempts, w.next_at, w.subject, w.seq, w.ordered, w.created_at, w.first_try_at, w.last_status, w.last_error, w.abandoned_at, w.reason, w.replay_id
     from (
-        (select d.endpoint_id, d.event_id, d.rank, d.attempts, d.next_at, d.subject, d.seq, d.ordered, d.created_at, d.first_try_at, d.last_status, d.last_error, d.abandoned_at, d.reason from delivery d
+        (select d.endpoint_id, d.event_id, d.rank, d.attempts, d.next_at, d.subject, d.seq, d.ordered, d.created_at, d.first_try_at, d.last_status, d.last_error, d.abandoned_at, d.reason, d.replay_id from delivery d
          where d.endpoint_id = a.endpoint_id and d.rank = 0 and d.next_at >= a.from_first and d.next_at <= $2 and d.abandoned_at is null
            and (d.endpoint_id, d.event_id) not in (select o.endpoint_id, o.event_id from owed o)
          order by d.next_at, d.event_id limit a.look_at)
         union all
-        (select d.endpoint_id, d.event_id, d.rank, d.attempts, d.next_at, d.subject, d.seq, d.ordered, d.created_at, d.first_try_at, d.last_status, d.last_error, d.abandoned_at, d.reason from delivery d
+        (select d.endpoint_id, d.event_id, d.rank, d.attempts, d.next_at, d.subject, d.seq, d.ordered, d.created_at, d.first_try_at, d.last_status, d.last_error, d.abandoned_at, d.reason, d.replay_id from delivery d
          where d.endpoint_id = a.endpoint_id and d.rank = 1 and d.next_at <= $2 and d.abandoned_at is null
            and (d.endpoint_id, d.event_id) not in (select o.endpoint_id, o.event_id from owed o)
          order by d.next_at, d.event_id limit a.look_at)
         union all
-        (select d.endpoint_id, d.event_id, d.rank, d.attempts, d.next_at, d.subject, d.seq, d.ordered, d.created_at, d.first_try_at, d.last_status, d.last_error, d.abandoned_at, d.reason from delivery d
+        (select d.endpoint_id, d.event_id, d.rank, d.attempts, d.next_at, d.subject, d.seq, d.ordered, d.created_at, d.first_try_at, d.last_status, d.last_error, d.abandoned_at, d.reason, d.replay_id from delivery d
          where d.endpoint_id = a.endpoint_id and d.rank = 2 and d.next_at >= a.from_replay and d.next_at <= $2 and d.abandoned_at is null
            and (d.endpoint_id, d.event_id) not in (select o.endpoint_id, o.event_id from owed o)
          order by d.next_at, d.event_id limit a.look_at)
