@@ -95,6 +95,7 @@ type world struct {
 	secret               string                    // of the subscription at DataPass
 	settings             string                    // file
 	subscription         datapasstest.Subscription // the last one
+	editor               editorStory               // a software editor
 	hub                  *hub
 	stopHub              func() error
 }
@@ -213,6 +214,9 @@ func (w *world) join(ctx context.Context) error {
 	if err := w.receiver.SetSecrets(secrets...); err != nil {
 		return err
 	}
+	if err := w.joinEditor(ctx); err != nil {
+		return err
+	}
 	id, secret, err := w.hub.addClient(ctx, "passerelle d'API Entreprise", []string{"introspect"}, []string{"api_entreprise"})
 	if err != nil {
 		return err
@@ -295,8 +299,8 @@ connectors:
           scopes:{{range .Scopes}}
             {{.}}: {{.}}{{end}}
 provisioning:
-  - {definition: api_particulier, environment: sandbox, managers: [{{.Manager}}]}
-  - {definition: api_entreprise, environment: sandbox, managers: [{{.Issuer}}]}
+  - {definition: api_particulier, environment: sandbox, managers: [{{.Manager}}], editor_fetch: declared}
+  - {definition: api_entreprise, environment: sandbox, managers: [{{.Issuer}}], editor_fetch: declared}
 mail:
   smtp: {host: "{{.SMTPHost}}", port: {{.SMTPPort}}, tls: none}
   from: Passerelle <ne-pas-repondre@passerelle.example>
@@ -355,6 +359,7 @@ func (w *world) urls() map[string]string {
 	return map[string]string{
 		"hub": w.publicURL, "ops pages": w.opsURL + " (" + demoOps + " / " + demoOpsPass + ")", "mailbox": w.mailURL,
 		"Gravitee (management)": w.gravitee.ManagementURL(), "Gravitee (gateway)": w.gravitee.GatewayURL() + graviteetest.DemoPath,
+		"editor's API":              w.editor.url + " (client_id " + w.editor.clientID + ", client_secret " + w.editor.secret + ")",
 		"gateway of API Entreprise": w.gateway.URL(), "provider's endpoint": w.receiverURL,
 		"documentation": w.publicURL + "/docs", "tokens of people": w.people.URL() + "/token (POST email, siret; instructor: " + demoAgent + ")",
 	}
@@ -429,6 +434,11 @@ func (w *world) approve(ctx context.Context, definition string) (granted, error)
 	if definition == "api_entreprise" {
 		filing = datapasstest.APIEntreprise()
 	}
+	return w.file(ctx, filing)
+}
+
+// file has DataPass file, submit and approve a request.
+func (w *world) file(ctx context.Context, filing datapasstest.Filing) (granted, error) {
 	request, err := w.datapass.Create(ctx, filing)
 	if err != nil {
 		return granted{}, err
@@ -442,7 +452,7 @@ func (w *world) approve(ctx context.Context, definition string) (granted, error)
 	if request, err = w.datapass.Request(request.ID); err != nil {
 		return granted{}, err
 	}
-	g := granted{Request: request.ID, TokenID: request.ExternalProviderID, Definition: definition, Contact: *filing.Fields["contact_technique_email"]}
+	g := granted{Request: request.ID, TokenID: request.ExternalProviderID, Definition: filing.Definition, Contact: *filing.Fields["contact_technique_email"]}
 	if _, err := g.token(); err != nil {
 		return g, fmt.Errorf("DataPass kept no token_id: %w", err)
 	}

@@ -132,6 +132,9 @@ func (s *story) play(ctx context.Context, w *world) {
 		}
 		return w.tryKeys(ctx, keys, http.StatusUnauthorized)
 	})
+	s.step(ctx, "a commune's request names its software editor: the editor finds the key, opens its JWE, uses it and acknowledges it", func(ctx context.Context) (any, error) {
+		return w.editorFetches(ctx)
+	})
 	s.step(ctx, "nothing waits", func(ctx context.Context) (any, error) {
 		return eventually(ctx, func() (any, error) {
 			waiting, err := w.hub.store.Waiting(ctx, waitingLimit)

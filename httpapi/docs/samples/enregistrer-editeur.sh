@@ -1,0 +1,1 @@
+passerelle clients --name "Mon logiciel" --editor 3d_ouest
