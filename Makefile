@@ -45,6 +45,14 @@ test: setup ## Run the tests (PKG=./jobs/... TESTFLAGS=-race); with CI=true a sk
 	if [ "$${CI:-}" = true ]; then .ci/skips .cache/test.json .ci/skips.txt || status=1; fi; \
 	exit $$status
 
+.PHONY: peers
+peers: ## Build the real servers that connectors are tested against (Ory Hydra: minutes the first time)
+	@.ci/peers build
+
+.PHONY: test-peers
+test-peers: ## Run the connectors' contract against those servers
+	@.ci/peers test
+
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint formatted ## Check the code's habits and who imports whom
 	@$(TOOLS)/golangci-lint run ./...
@@ -69,7 +77,7 @@ bench-%: ## Run one bench at its full size, ten minutes at most
 	@.ci/bench $* 1
 
 .PHONY: ci
-ci: ## Do what CI does: test, lint, verify
+ci: ## Do what CI does: test, lint, verify, test-peers
 	@.ci/run
 
 .PHONY: clean

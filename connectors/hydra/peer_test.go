@@ -31,7 +31,7 @@ import (
 type peer struct{ admin, public string }
 
 // TestARealHydraKeepsTheContract runs where PASSERELLE_PEERS names hydra. The
-// program is .tools/bin/hydra, or PASSERELLE_PEER_HYDRA.
+// program is .tools/peers/hydra/bin/hydra (make peers).
 func TestARealHydraKeepsTheContract(t *testing.T) {
 	if !slices.Contains(strings.Split(os.Getenv("PASSERELLE_PEERS"), ","), "hydra") {
 		t.Skip("PASSERELLE_PEERS does not name hydra")
@@ -110,12 +110,9 @@ func (p peer) tokenFor(t *testing.T, id string, secret connectors.Secret) bool {
 
 func program(t *testing.T) string {
 	t.Helper()
-	path := os.Getenv("PASSERELLE_PEER_HYDRA")
-	if path == "" {
-		path = filepath.Join("..", "..", ".tools", "bin", "hydra")
-	}
+	path := filepath.Join("..", "..", ".tools", "peers", "hydra", "bin", "hydra")
 	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("PASSERELLE_PEERS names hydra, and there is no program: %v", err)
+		t.Fatalf("PASSERELLE_PEERS names hydra, and there is no program, make peers builds it: %v", err)
 	}
 	return path
 }
