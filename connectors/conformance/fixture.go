@@ -68,6 +68,9 @@ type Fixture struct {
 	// manager without one. Admin picks the calls of its administration side.
 	Partner *partnertest.Server
 	Admin   partnertest.Route
+	// Reopen is the connector opened again by another process: what it kept in
+	// memory is gone. nil: the same one goes on.
+	Reopen func() connectors.KeyManager
 	// Sick keeps the partner from writing, while it still answers 200 where a
 	// status alone would say that all is well; nil where it has no such state.
 	Sick func()

@@ -83,6 +83,7 @@ func TestGraviteeKeepsTheContract(t *testing.T) {
 			return len(values)
 		}
 		return &conformance.Fixture{
+			Reopen:  func() connectors.KeyManager { return open(settings(graviteetest.DemoPlan)) },
 			Manager: open(settings(graviteetest.DemoPlan)), Misconfigured: open(settings("nowhere")), Owner: owner, Ledger: ledger,
 			Declared: connectors.Capabilities{
 				CallerSecret: true, MultiSecret: true, Grace: connectors.GraceAny, NativeExpiry: true, SecretReadable: true,

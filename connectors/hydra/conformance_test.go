@@ -134,6 +134,7 @@ func simulated(t *testing.T, version hydratest.Version, change ...func(*hydra.Co
 	missing := c
 	missing.PublicURL = srv.AdminURL()
 	f.Manager, f.Misconfigured = open(t, srv.Now, c, owner), open(t, srv.Now, missing, owner)
+	f.Reopen = func() connectors.KeyManager { return open(t, srv.Now, c, owner) }
 	f.Stranger = open(t, srv.Now, c, conformance.StrangersName)
 	f.Now, f.Advance = srv.Now, func(d time.Duration) { srv.Advance(d) }
 	f.Passes = func(h connectors.Handle, secret connectors.Secret) bool {
@@ -163,6 +164,14 @@ func TestALaterHydraThatRotatesKeepsTheContract(t *testing.T) {
 	conformance.Run(t, func(t *testing.T) *conformance.Fixture {
 		f := simulated(t, hydratest.VersionRotating)
 		f.Declared.CallerSecret, f.Declared.MultiSecret, f.Declared.Grace = false, true, connectors.GraceAny
+		reopen := f.Reopen
+		f.Reopen = func() connectors.KeyManager {
+			m := reopen()
+			if _, err := m.Health(connectors.WithCorrelation(t.Context(), conformance.Correlation)); err != nil {
+				t.Error(err)
+			}
+			return m
+		}
 		for _, m := range []connectors.KeyManager{f.Manager, f.Stranger} {
 			if _, err := m.Health(connectors.WithCorrelation(t.Context(), conformance.Correlation)); err != nil {
 				t.Fatal(err)

@@ -100,6 +100,7 @@ func fixture(t *testing.T, opts keycloaktest.Options, change func(*keycloak.Conf
 	missing.Grants = map[string]keycloak.Grant{"api_demo": {Base: []string{"nowhere"}}}
 	ledger := conformance.NewMemory()
 	f := &conformance.Fixture{
+		Reopen:  func() connectors.KeyManager { return open(t, srv, c, ledger, owner) },
 		Manager: open(t, srv, c, ledger, owner), Misconfigured: open(t, srv, missing, ledger, owner), Owner: owner, Ledger: ledger,
 		Stranger: open(t, srv, c, conformance.NewMemory(), conformance.StrangersName), OneObject: true, OneOld: true,
 		Declared: connectors.Capabilities{

@@ -81,6 +81,7 @@ func TestKongKeepsTheContract(t *testing.T) {
 			return n
 		}
 		return &conformance.Fixture{
+			Reopen:  func() connectors.KeyManager { return open(t, srv, c) },
 			Manager: open(t, srv, c), Misconfigured: open(t, srv, missing), Owner: owner,
 			Stranger: openAs(t, srv, c, conformance.StrangersName),
 			Declared: connectors.Capabilities{

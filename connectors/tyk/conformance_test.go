@@ -109,6 +109,7 @@ func fixture(t *testing.T, listing bool) *conformance.Fixture {
 	missing.Grants = map[string]tyk.Grant{"api_demo": {Policies: []string{"nowhere"}}}
 	ledger := conformance.NewMemory()
 	return &conformance.Fixture{
+		Reopen:  func() connectors.KeyManager { return open(t, srv, c, ledger, owner) },
 		Manager: open(t, srv, c, ledger, owner), Misconfigured: open(t, srv, missing, ledger, owner), Owner: owner, Ledger: ledger,
 		Stranger: open(t, srv, c, conformance.NewMemory(), conformance.StrangersName),
 		Declared: connectors.Capabilities{
