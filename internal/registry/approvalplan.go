@@ -67,9 +67,10 @@ func (r *Registry) PlanApproval(ctx context.Context, requestID int64) (ApprovalP
 		}
 		plan.Managers = append(plan.Managers, m)
 	}
+	id, siret := editorOf(req)
 	endpoints, err := r.store.Endpoints(ctx)
 	for _, e := range endpoints {
-		if e.Enabled && (e.Definition == req.Definition || e.Editor != "" && e.Editor == editorOf(req)) {
+		if e.Enabled && (e.Definition == req.Definition || e.Editor != "" && (e.Editor == id || e.Editor == siret)) {
 			plan.Endpoints = append(plan.Endpoints, EndpointToPlan{e.ID, e.Description, e.Editor})
 		}
 	}
