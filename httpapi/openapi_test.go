@@ -13,6 +13,7 @@ import (
 	"github.com/passerelle-hub/passerelle/httpapi"
 	"github.com/passerelle-hub/passerelle/httpapi/apitest"
 	"github.com/passerelle-hub/passerelle/httpapi/docs"
+	"github.com/passerelle-hub/passerelle/httpapi/editor"
 	"github.com/passerelle-hub/passerelle/httpapi/hub"
 	"github.com/passerelle-hub/passerelle/httpapi/v1"
 )
@@ -28,7 +29,7 @@ func TestEveryRouteOfThePublicListenerIsInTheContract(t *testing.T) {
 	}
 	routes := httpapi.Routes{
 		Health: &httpapi.Health{}, DataPass: http.NotFoundHandler(), Bounces: http.NotFoundHandler(),
-		V1: &v1.Handler{PerClient: 1}, Hub: &hub.Handler{PerClient: 1}, Docs: documentation, PerAddress: 1,
+		V1: &v1.Handler{PerClient: 1}, Hub: &hub.Handler{PerClient: 1}, Docs: documentation, Editor: &editor.Handler{PerEditor: 1, Fetches: 1}, PerAddress: 1,
 	}
 	contract := apitest.Load(t).Document
 	served := map[string]bool{}

@@ -78,6 +78,7 @@ var roleNames = map[string]string{
 	"verified": "un membre vérifié de l’organisation", "applicant": "le demandeur", "reporter": "un rapporteur de la définition",
 	"instructor": "un instructeur", "manager": "un responsable de la définition", "developer": "un développeur de la définition",
 	"application": "une application avec tous les droits", "reader": "une application en lecture", "admin": "un administrateur",
+	"editor": "un éditeur de logiciels",
 }
 
 var schemeNames = map[string]string{
@@ -294,7 +295,21 @@ func example(s node) (any, bool) {
 		one, ok := example(items)
 		return []any{one}, ok
 	}
-	return nil, false
+	switch {
+	case s.text("nullable") == "true":
+		return nil, true
+	case s.text("type") == "boolean":
+		return false, true
+	}
+	whole := members{}
+	for name, property := range s.at("properties").pairs() {
+		value, ok := example(property)
+		if !ok {
+			return nil, false
+		}
+		whole = append(whole, member{name, value})
+	}
+	return whole, len(whole) > 0
 }
 
 func indented(value any, ok bool) string {

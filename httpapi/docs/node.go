@@ -154,3 +154,30 @@ func write(out *bytes.Buffer, v any) error {
 	out.Write(text)
 	return err
 }
+
+// members is an object whose keys keep their order.
+type members []member
+
+type member struct {
+	key   string
+	value any
+}
+
+// MarshalJSON writes the object.
+func (m members) MarshalJSON() ([]byte, error) {
+	out := bytes.NewBufferString("{")
+	for i, one := range m {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		if err := write(out, one.key); err != nil {
+			return nil, err
+		}
+		out.WriteByte(':')
+		if err := write(out, one.value); err != nil {
+			return nil, err
+		}
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}

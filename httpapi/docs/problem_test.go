@@ -93,6 +93,10 @@ func sent(t *testing.T) map[string]string {
 				if lastName(code.Fun) != "string" {
 					t.Errorf("%s: a code that this test cannot read", path)
 				}
+			case *ast.BinaryExpr: // "cle-"+string(reason), read below too
+				if literal(code.X) != "cle-" {
+					t.Errorf("%s: a code that this test cannot read", path)
+				}
 			case *ast.Ident:
 				if code.Name != "code" || !strings.HasSuffix(path, "hub/translate.go") {
 					t.Errorf("%s: a code that this test cannot read", path)
@@ -105,6 +109,9 @@ func sent(t *testing.T) map[string]string {
 	}
 	for _, code := range constants(t, "RefusalCode", "../../internal/habilitation", "../../internal/registry") {
 		codes[code] = "a RefusalCode"
+	}
+	for _, refusal := range constants(t, "FetchRefusal", "../../internal/registry") {
+		codes["cle-"+refusal] = "a FetchRefusal"
 	}
 	for _, reason := range constants(t, "Reason", "../auth") {
 		p := (&auth.Denial{Reason: auth.Reason(reason)}).Problem()

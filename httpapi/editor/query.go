@@ -142,7 +142,7 @@ func badCursor(parameter string) error {
 // readJSON reads a body into v: a JSON object of known keys.
 func (h *Handler) readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return problem.New(http.StatusUnsupportedMediaType, "type", "Type de contenu refusé", "Un corps de type application/json est attendu.")
+		return problem.New(http.StatusUnsupportedMediaType, "type-de-contenu", "Type de contenu refusé", "Un corps de type application/json est attendu.")
 	}
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, h.MaxBody))
 	decoder.DisallowUnknownFields()
@@ -156,7 +156,7 @@ func (h *Handler) readJSON(w http.ResponseWriter, r *http.Request, v any) error 
 	case err == nil:
 		return nil
 	case errors.As(err, &tooLarge):
-		return problem.New(http.StatusRequestEntityTooLarge, "trop-grand", "Corps trop grand", fmt.Sprintf("Le corps dépasse %d octets.", tooLarge.Limit))
+		return problem.New(http.StatusRequestEntityTooLarge, "corps-trop-grand", "Corps trop grand", fmt.Sprintf("Le corps dépasse %d octets.", tooLarge.Limit))
 	case errors.As(err, &wrongType) && wrongType.Field != "":
 		pointer := "/" + strings.ReplaceAll(wrongType.Field, ".", "/")
 		return problem.New(http.StatusBadRequest, "json", "Corps illisible", "Une valeur n’a pas le type attendu.").At(pointer, "type inattendu")
@@ -171,13 +171,13 @@ func invalid(pointer, detail string) *problem.Problem {
 // readJWK reads a body that is one JWK, as it is.
 func readJWK(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" && media != "application/jwk+json" {
-		return nil, problem.New(http.StatusUnsupportedMediaType, "type", "Type de contenu refusé", "Un corps de type application/json est attendu.")
+		return nil, problem.New(http.StatusUnsupportedMediaType, "type-de-contenu", "Type de contenu refusé", "Un corps de type application/json est attendu.")
 	}
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxJWK))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, problem.New(http.StatusRequestEntityTooLarge, "trop-grand", "Corps trop grand", fmt.Sprintf("Une clé publique tient en %d octets.", maxJWK))
+		return nil, problem.New(http.StatusRequestEntityTooLarge, "corps-trop-grand", "Corps trop grand", fmt.Sprintf("Une clé publique tient en %d octets.", maxJWK))
 	case err != nil:
 		return nil, problem.New(http.StatusBadRequest, "json", "Corps illisible", "Le corps n’est pas arrivé en entier.")
 	}
