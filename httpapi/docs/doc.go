@@ -15,5 +15,5 @@
 // (from any package: docs.Sample(name)). A test refuses samples that no page
 // shows, links and anchors that lead nowhere, styles and scripts in the page.
 //
-// It imports httpapi/page and httpapi/problem.
+// It imports httpapi/page, httpapi/problem and internal/eventtype.
 package docs

@@ -16,6 +16,7 @@ import (
 
 	"github.com/passerelle-hub/passerelle/httpapi/page"
 	"github.com/passerelle-hub/passerelle/httpapi/problem"
+	"github.com/passerelle-hub/passerelle/internal/eventtype"
 )
 
 //go:embed shared.html pages samples
@@ -135,6 +136,7 @@ type view struct {
 	Entries  []Entry
 	Problems []problem.Type
 	API      *API
+	Events   []eventtype.Type
 }
 
 type table struct {
@@ -158,7 +160,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, e Entry) {
 }
 
 func (h *Handler) view(e Entry) view {
-	return view{URL: h.settings.PublicURL, Page: e, Entries: h.entries, Problems: problem.Types(), API: h.api}
+	return view{URL: h.settings.PublicURL, Page: e, Entries: h.entries, Problems: problem.Types(), Events: eventtype.List(), API: h.api}
 }
 
 // Code is a sample: a file of samples/.

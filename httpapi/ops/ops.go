@@ -47,6 +47,7 @@ type Handler struct {
 	Metrics      http.Handler //
 	Queues       http.Handler // River's own pages, under /river/
 	Assets       http.Handler
+	Tester       *registry.Tester // of endpoints
 	pages        *page.Set
 	failures     *httprate.RateLimiter // of sign-ins
 }
@@ -56,7 +57,7 @@ const listLimit = 200
 // Router gives every route of the ops listener.
 func (h *Handler) Router() (http.Handler, error) {
 	var err error
-	h.pages, err = page.Parse(templates, template.FuncMap{"when": when, "since": since, "pause": pause, "task": task})
+	h.pages, err = page.Parse(templates, template.FuncMap{"bare": bare, "when": when, "since": since, "pause": pause, "task": task})
 	if err != nil {
 		return nil, err
 	}
@@ -68,8 +69,12 @@ func (h *Handler) Router() (http.Handler, error) {
 		r.Use(h.signIn, http.NewCrossOriginProtection().Handler)
 		r.Get("/", h.waiting)
 		r.Get("/waiting.json", h.waitingJSON)
+		r.Get("/endpoints", h.endpoints)
 		r.Group(func(r chi.Router) {
 			r.Use(h.operatorsOnly)
+			r.Post("/endpoints/{id}/test", h.testEndpoint)
+			r.Post("/endpoints/{id}/enable", h.actThen("/endpoints", enableEndpoint))
+			r.Post("/endpoints/{id}/disable", h.actThen("/endpoints", disableEndpoint))
 			r.Post("/parked/{id}/take-up", h.act(func(r *http.Request) (registry.Command, error) {
 				id, err := uuid.Parse(chi.URLParam(r, "id"))
 				return &registry.TakeUp{InboundID: id}, err
@@ -198,8 +203,13 @@ func (h *Handler) waitingJSON(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// act records a command and goes back to the list.
+// act records a command and goes back to the list of what waits.
 func (h *Handler) act(command func(*http.Request) (registry.Command, error)) http.HandlerFunc {
+	return h.actThen("/", command)
+}
+
+// actThen records a command and goes to a page.
+func (h *Handler) actThen(page string, command func(*http.Request) (registry.Command, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		cmd, err := command(r)
 		if err != nil {
@@ -210,7 +220,7 @@ func (h *Handler) act(command func(*http.Request) (registry.Command, error)) htt
 		var unknown *registry.UnknownPartnerError
 		switch err := h.Registry.Record(r.Context(), cmd); {
 		case err == nil:
-			http.Redirect(w, r, "/", http.StatusSeeOther)
+			http.Redirect(w, r, page, http.StatusSeeOther)
 		case errors.Is(err, store.ErrNotFound):
 			http.Error(w, "Plus rien n’attend ici : rechargez la page.", http.StatusNotFound)
 		case errors.As(err, &unknown):

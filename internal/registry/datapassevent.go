@@ -1,8 +1,11 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,7 +32,7 @@ type DataPassRequestBody struct {
 	Type            string                  `json:"type"`
 	State           string                  `json:"state"`
 	FormUID         string                  `json:"form_uid"`
-	Data            map[string]any          `json:"data"`
+	Data            Answers[any]            `json:"data"`
 	CreatedAt       DataPassTime            `json:"created_at"`
 	LastSubmittedAt *DataPassTime           `json:"last_submitted_at"`
 	LastValidatedAt *DataPassTime           `json:"last_validated_at"`
@@ -43,8 +46,8 @@ type DataPassRequestBody struct {
 type DataPassOrganization struct {
 	ID           int64           `json:"id"`
 	Name         string          `json:"name"`
-	SIRET        *string         `json:"siret"`
 	INSEEPayload json.RawMessage `json:"insee_payload"`
+	SIRET        *string         `json:"siret"`
 }
 
 // DataPassApplicant is the person who answers for the request.
@@ -67,14 +70,39 @@ type DataPassProvider struct {
 
 // DataPassAuthorization is one habilitation.
 type DataPassAuthorization struct {
-	ID           int64             `json:"id"`
-	Slug         *string           `json:"slug"`
-	Revoked      bool              `json:"revoked"`
-	State        string            `json:"state"`
-	CreatedAt    DataPassTime      `json:"created_at"`
-	Class        string            `json:"authorization_request_class"`
-	DefinitionID string            `json:"definition_id"`
-	Data         map[string]string `json:"data"`
+	ID           int64           `json:"id"`
+	Slug         *string         `json:"slug"`
+	Revoked      bool            `json:"revoked"`
+	State        string          `json:"state"`
+	CreatedAt    DataPassTime    `json:"created_at"`
+	Data         Answers[string] `json:"data"`
+	Class        string          `json:"authorization_request_class"`
+	DefinitionID string          `json:"definition_id"`
+}
+
+// Answers are form data, written in the order of DataPass's store: shorter keys
+// first, then by bytes (datapass.md, 2.3).
+type Answers[V any] map[string]V
+
+// MarshalJSON writes the answers in their order.
+func (a Answers[V]) MarshalJSON() ([]byte, error) {
+	keys := slices.SortedFunc(maps.Keys(a), func(x, y string) int { return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y)) })
+	out := []byte{'{'}
+	for i, key := range keys {
+		name, err := json.Marshal(key)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(a[key])
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, name...), ':'), value...)
+	}
+	return append(out, '}'), nil
 }
 
 // DataPassTime is written as DataPass writes times: milliseconds, the offset of

@@ -67,7 +67,9 @@ func open(t *testing.T, policies registry.Policies) bench {
 	done := make(chan struct{})
 	go func() { r.Run(ctx); close(done) }()
 	t.Cleanup(func() { cancel(); <-done })
-	return bench{r, s, pool, outbox}
+	b := bench{r, s, pool, outbox}
+	t.Cleanup(func() { b.checkEvents(t) })
+	return b
 }
 
 func (b bench) receive(t *testing.T, body []byte) store.Receipt {
