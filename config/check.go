@@ -54,6 +54,7 @@ func check(c *Config, r *report) {
 	ck.provisioning()
 	ck.mail()
 	ck.egress()
+	ck.hubee()
 	ck.webhooks()
 	between(ck, "handover.link_lifetime", c.Handover.LinkLifetime, time.Minute, 30*24*time.Hour)
 	between(ck, "introspection.max_age", c.Introspection.MaxAge, 0, time.Hour)

@@ -71,6 +71,37 @@ func (ck checker) datapassAPI(key string, s Source) {
 	}
 }
 
+func (ck checker) hubee() {
+	h := ck.c.HubEE
+	if !h.Enabled() {
+		if h.TokenURL != "" || h.ClientID != "" || !h.ClientSecret.IsZero() || h.Onboarding.Enabled() {
+			ck.at("hubee.url", "missing: a client is given without it")
+		}
+		return
+	}
+	ck.url("hubee.url", h.URL)
+	ck.url("hubee.token_url", h.TokenURL)
+	for key, v := range map[string]string{
+		"hubee.client_id": h.ClientID, "hubee.client_secret": h.ClientSecret.Reveal(), "hubee.editor_name": h.EditorName, "hubee.application_name": h.Application,
+	} {
+		if v == "" {
+			ck.at(key, "missing")
+		}
+	}
+	if o := h.Onboarding; o.Enabled() {
+		oneOf(ck, "hubee.onboarding.scope", o.Scope, "DATAPASS", "ADMIN")
+		if o.ClientSecret.IsZero() {
+			ck.at("hubee.onboarding.client_secret", "missing")
+		}
+	}
+	ck.exists("hubee.ca_file", h.CAFile, false)
+	between(ck, "hubee.notices_every", h.NoticesEvery, time.Second, time.Hour)
+	between(ck, "hubee.follow_every", h.FollowEvery, time.Second, 24*time.Hour)
+	between(ck, "hubee.check_after", h.CheckAfter, 0, time.Hour)
+	between(ck, "hubee.give_up_after", h.GiveUpAfter, time.Minute, 30*24*time.Hour)
+	between(ck, "hubee.keep", h.Keep, h.GiveUpAfter, 365*24*time.Hour)
+}
+
 func (ck checker) issuers() {
 	names := ck.unique()
 	tokens := ck.unique()

@@ -27,6 +27,7 @@ type Config struct {
 	Webhooks      Webhooks       `yaml:"webhooks" envPrefix:"WEBHOOKS_"`
 	Handover      Handover       `yaml:"handover" envPrefix:"HANDOVER_"`
 	Introspection Introspection  `yaml:"introspection" envPrefix:"INTROSPECTION_"`
+	HubEE         HubEE          `yaml:"hubee" envPrefix:"HUBEE_"`
 	RateLimits    RateLimits     `yaml:"rate_limits" envPrefix:"RATE_LIMITS_"`
 	Editors       Editors        `yaml:"editors" envPrefix:"EDITORS_"`
 
@@ -289,6 +290,38 @@ type SMTP struct {
 	Username string            `yaml:"username" env:"USERNAME"`
 	Password connectors.Secret `yaml:"password" env:"PASSWORD"`
 }
+
+// HubEE is where families' folders are sent (hubee.md).
+type HubEE struct {
+	URL          string            `yaml:"url" env:"URL"`             // https://api.hubee.numerique.gouv.fr
+	TokenURL     string            `yaml:"token_url" env:"TOKEN_URL"` // https://auth.hubee.numerique.gouv.fr/oauth2/token
+	ClientID     string            `yaml:"client_id" env:"CLIENT_ID"` // of the online service (scope OSL)
+	ClientSecret connectors.Secret `yaml:"client_secret" env:"CLIENT_SECRET"`
+	Onboarding   HubEEOnboarding   `yaml:"onboarding" envPrefix:"ONBOARDING_"`
+	EditorName   string            `yaml:"editor_name" env:"EDITOR_NAME"` // who we are in partnerInfo, 50 characters at most
+	Application  string            `yaml:"application_name" env:"APPLICATION_NAME"`
+	CAFile       string            `yaml:"ca_file" env:"CA_FILE" kind:"path"` // PEM roots added to the system's
+
+	NoticesEvery time.Duration `yaml:"notices_every" env:"NOTICES_EVERY"` // between two readings of our queue
+	FollowEvery  time.Duration `yaml:"follow_every" env:"FOLLOW_EVERY"`   // between two comparisons of subscriptions
+	CheckAfter   time.Duration `yaml:"check_after" env:"CHECK_AFTER"`     // from complete to the look at its files
+	GiveUpAfter  time.Duration `yaml:"give_up_after" env:"GIVE_UP_AFTER"` // then what is personal is destroyed, with an alarm
+	Keep         time.Duration `yaml:"keep" env:"KEEP"`                   // references and states of folders
+}
+
+// Enabled reports whether folders can be sent.
+func (h HubEE) Enabled() bool { return h.URL != "" }
+
+// HubEEOnboarding is the credential that registers communes; without it they are
+// registered by hand on HubEE's portal.
+type HubEEOnboarding struct {
+	ClientID     string            `yaml:"client_id" env:"CLIENT_ID"`
+	ClientSecret connectors.Secret `yaml:"client_secret" env:"CLIENT_SECRET"`
+	Scope        string            `yaml:"scope" env:"SCOPE"` // DATAPASS, or ADMIN where HubEE demands it
+}
+
+// Enabled reports whether the hub registers communes itself.
+func (o HubEEOnboarding) Enabled() bool { return o.ClientID != "" }
 
 // Egress bounds what goes to URLs given by users (connectors/outbound, Public).
 type Egress struct {

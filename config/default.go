@@ -72,6 +72,10 @@ func Default() *Config {
 			ReplayRate:       50,
 			MaxEndpoints:     50,
 		},
+		HubEE: HubEE{
+			Onboarding: HubEEOnboarding{Scope: "DATAPASS"}, EditorName: "Passerelle", Application: "passerelle-qf",
+			NoticesEvery: 2 * time.Minute, FollowEvery: 15 * time.Minute, CheckAfter: 2 * time.Minute, GiveUpAfter: 72 * time.Hour, Keep: 90 * 24 * time.Hour,
+		},
 		Handover:   Handover{LinkLifetime: 7 * 24 * time.Hour, CopyLifetime: 30 * 24 * time.Hour, ReplaceGrace: 7 * 24 * time.Hour},
 		RateLimits: RateLimits{PerClient: 300, PerAddress: 60, EditorFetches: 60},
 		Editors:    Editors{ChangesRetention: 90 * 24 * time.Hour},
@@ -101,7 +105,7 @@ const defaultQueue = "default"
 
 // laneWorkers: a lane is mostly waiting for its receiver, and one that waits
 // must not keep another from starting.
-var laneWorkers = map[string]int{"webhooks": 500, "webhooks_slow": 50}
+var laneWorkers = map[string]int{"webhooks": 500, "webhooks_slow": 50, "partner_hubee": 40}
 
 // WorkersFor gives how many jobs of a queue run at once in this process.
 func (j Jobs) WorkersFor(queue string) int {

@@ -55,7 +55,7 @@ func TestNoWayOfPrintingShowsASecret(t *testing.T) {
 	c, secrets := filled()
 	want := []string{
 		"database.owner_url", "database.url", "datapass.sources[0].api.client_secret", "datapass.sources[0].secrets[0]",
-		"egress.proxy.url", "mail.bounce_secret", "mail.smtp.password", "ops.metrics_token", "ops.users[0].password",
+		"egress.proxy.url", "hubee.client_secret", "hubee.onboarding.client_secret", "mail.bounce_secret", "mail.smtp.password", "ops.metrics_token", "ops.users[0].password",
 		"sealing.keys[0].key",
 	}
 	var keys []string

@@ -37,6 +37,7 @@ type Workers struct {
 	Mailer     connectors.Mailer
 	MailDomain string
 	Webhooks   Webhooks
+	Folders    *Folders  // nil: this hub has no HubEE
 	Owner      string    // this hub's mark at its partners
 	TokenEnv   token.Env // of the keys that the hub makes
 	LeaseFor   time.Duration
@@ -76,6 +77,10 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 	river.AddWorker(workers, &replayWebhooks{Workers: w})
 	river.AddWorker(workers, &catchUp{Workers: w})
 	river.AddWorker(workers, &readRequest{Workers: w})
+	river.AddWorker(workers, &sendFolder{Workers: w})
+	river.AddWorker(workers, &readNotices{Workers: w})
+	river.AddWorker(workers, &registerReceiver{Workers: w})
+	river.AddWorker(workers, &followReceivers{Workers: w})
 
 	queues := map[string]river.QueueConfig{}
 	add := func(name string) {
@@ -91,6 +96,9 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 	}
 	for name := range w.Sources {
 		add(PartnerQueue(name))
+	}
+	if w.Folders != nil {
+		add(QueueFolders)
 	}
 	w.Webhooks.holder, w.Webhooks.lanes = uuid.New(), queues[QueueWebhooks].MaxWorkers
 	w.Webhooks.due = w.Store.NewDueSource(w.Webhooks.holder)
@@ -117,6 +125,12 @@ func (w *Workers) periodic() []*river.PeriodicJob {
 	}
 	list := []*river.PeriodicJob{
 		every(sweepEvery, SweepArgs{}), every(keepWebhooksEvery, KeepWebhooksArgs{}), every(sealEvery, SealHistoryArgs{}),
+	}
+	if w.Folders != nil {
+		list = append(list, every(w.Folders.NoticesEvery, ReadNoticesArgs{}))
+		if w.Folders.Directory != nil {
+			list = append(list, every(w.Folders.FollowEvery, FollowReceiversArgs{}))
+		}
 	}
 	for name, source := range w.Sources {
 		if source.API != nil && source.CatchUpEvery > 0 {

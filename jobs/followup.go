@@ -91,6 +91,10 @@ func (o *Outbox) Queue(ctx context.Context, tx pgx.Tx, events []registry.Followu
 		case registry.EventPublished, registry.EndpointChanged: // lanes are woken when it is committed
 		case registry.ReplayDue:
 			add(ReplayWebhooksArgs{EndpointID: e.EndpointID}, nil)
+		case registry.ReceiverGranted:
+			add(RegisterReceiverArgs{RequestID: e.RequestID}, nil)
+		case registry.FolderDue:
+			add(SendFolderArgs{FolderID: e.FolderID}, &river.InsertOpts{ScheduledAt: e.At})
 		case registry.MailQueued:
 			add(SendMailArgs{MailID: e.MailID}, nil)
 		case registry.PartnerPaused:

@@ -43,7 +43,7 @@ type sweep struct {
 // up what waited for its settings, probes partners that rest, reminds people of
 // their tasks, ends copies of keys that are due, and purges.
 func (w *sweep) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
-	return errors.Join(w.wake(ctx), w.assign(ctx), w.probe(ctx), w.remind(ctx), w.copies(ctx), w.purge(ctx))
+	return errors.Join(w.wake(ctx), w.assign(ctx), w.probe(ctx), w.remind(ctx), w.copies(ctx), w.sweepFolders(ctx), w.purge(ctx))
 }
 
 func (w *sweep) wake(ctx context.Context) error {
@@ -121,6 +121,9 @@ func (w *sweep) probe(ctx context.Context) error {
 
 // partner finds who can be probed under a name: a manager, or the mail relay.
 func (w *Workers) partner(name string) (connectors.HealthChecker, bool) {
+	if name == registry.HubEE && w.Folders != nil {
+		return w.Folders.Service, true
+	}
 	if name == registry.MailRelay {
 		return w.Mailer, true
 	}

@@ -49,6 +49,7 @@ type hub struct {
 	registry    *registry.Registry
 	outbox      *jobs.Outbox
 	keys        *jose.Keys // that sign access tokens
+	folderKeys  *jose.Keys // that sign what communes receive; nil without HubEE
 	verifier    jose.Verifier
 	audiences   []string // of the built-in issuer's tokens
 	managers    map[string]jobs.Manager
@@ -228,7 +229,12 @@ func (h *hub) openPartners() error {
 	if err != nil {
 		return err
 	}
+	carried, err := h.openFolders()
+	if err != nil {
+		return err
+	}
 	h.workers = &jobs.Workers{
+		Folders:  carried,
 		Registry: h.registry, Store: h.store, Managers: h.managers, Sources: sources, Mailer: mailer, MailDomain: h.config.Mail.Domain,
 		Webhooks: h.webhookSettings(h.public), Owner: h.config.Hub.Name, TokenEnv: h.tokenEnv(),
 		LeaseFor: h.config.Jobs.Timeout + 15*time.Second, KeepBody: h.config.Webhooks.PayloadRetention,
@@ -294,11 +300,19 @@ func (h *hub) openRoutes() error {
 		},
 		Token: &tokenapi.Handler{
 			Registry: h.registry, Tokens: h.tokenReader(), Callers: callers, Definitions: h.catalogue.Definitions, MaxAge: h.config.Introspection.MaxAge,
-			KeySet: func(ctx context.Context) (jose.JWKS, error) { return jose.Publish(ctx, h.keys) },
+			KeySet: func(ctx context.Context) (jose.JWKS, error) { return jose.Publish(ctx, h.published()...) },
 		},
 		Handover: pages, Team: tasks, V1: h.apiV1(callers), Hub: h.apiHub(callers), Editor: h.apiEditor(callers), Mails: unsubscribe, Docs: documentation, PerAddress: h.config.RateLimits.PerAddress,
 	}
 	return nil
+}
+
+// published are the keys whose public halves the hub shows.
+func (h *hub) published() []*jose.Keys {
+	if h.folderKeys == nil {
+		return []*jose.Keys{h.keys}
+	}
+	return []*jose.Keys{h.keys, h.folderKeys}
 }
 
 func (h *hub) datapass() http.Handler {

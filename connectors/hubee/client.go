@@ -42,6 +42,9 @@ func (c *client) call(ctx context.Context, call outbound.Call) (*outbound.Answer
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	if call.Out == nil {
+		call.Expect = []int{http.StatusNoContent} // hubee.md, 4
+	}
 	call.Partner, call.Base = c.deps.Name, strings.TrimSuffix(c.config.URL, "/")
 	var stale connectors.Secret
 	for {
@@ -62,15 +65,19 @@ func (c *client) call(ctx context.Context, call outbound.Call) (*outbound.Answer
 			stale = token
 			continue
 		}
-		return answer, explain(answer, err)
+		return answer, explain(call, answer, err)
 	}
 }
 
 // explain adds what HubEE's words say beyond their status (hubee.md, 12).
-func explain(answer *outbound.Answer, err error) error {
+func explain(call outbound.Call, answer *outbound.Answer, err error) error {
 	var e *connectors.Error
 	if answer == nil || !errors.As(err, &e) {
 		return err
+	}
+	if answer.Status >= 200 && answer.Status < 300 && call.Expect != nil {
+		// A page of something between us and HubEE: whether the work was done is unknown.
+		e.Class = connectors.Temporary
 	}
 	if answer.Status == http.StatusBadRequest {
 		text := string(answer.Body)

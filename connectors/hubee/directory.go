@@ -132,6 +132,7 @@ func (d *Directory) CreateReceiver(ctx context.Context, r connectors.Receiver) e
 			Type: r.Ref.Type, CompanyRegister: r.Ref.SIRET, BranchCode: r.Ref.Branch, Name: fits(r.Name, 100), Country: "France",
 			PostalCode: r.PostalCode, Territory: fits(r.Territory, maxMetadata), Email: r.Email.Reveal(), PhoneNumber: r.Phone.Reveal(), Status: "Actif",
 		},
+		Out:     &organizationJSON{},
 		Secrets: []connectors.Secret{r.Email, r.Phone},
 	})
 	return err
@@ -195,7 +196,7 @@ func (d *Directory) CreateSubscription(ctx context.Context, draft connectors.Sub
 // Health asks for one subscription.
 func (d *Directory) Health(ctx context.Context) (connectors.Health, error) {
 	return d.health(ctx, outbound.Call{
-		Op: "health", Method: http.MethodGet, Route: referential + "/subscriptions", Query: url.Values{"maxResult": {"1"}},
+		Op: "health", Method: http.MethodGet, Route: referential + "/subscriptions", Query: url.Values{"maxResult": {"1"}}, Out: &[]subscriptionJSON{},
 	})
 }
 

@@ -223,6 +223,7 @@ func (s *Sender) CloseCase(ctx context.Context, caseID, author, message string) 
 			"actionType": "STATUS_UPDATE", "notification": true, "author": author, "message": message,
 			"caseCurrentStatus": before.Status, "caseNewStatus": closed,
 		},
+		Out: &eventJSON{},
 	})
 	return err
 }
@@ -293,7 +294,7 @@ func (s *Sender) DeleteNotice(ctx context.Context, id string) error {
 // Health reads one entry of the queue.
 func (s *Sender) Health(ctx context.Context) (connectors.Health, error) {
 	return s.health(ctx, outbound.Call{
-		Op: "health", Method: http.MethodGet, Route: foldersBase + "/notifications", Query: url.Values{"maxResult": {"1"}},
+		Op: "health", Method: http.MethodGet, Route: foldersBase + "/notifications", Query: url.Values{"maxResult": {"1"}}, Out: &[]noticeJSON{},
 	})
 }
 

@@ -61,7 +61,7 @@ func Partner(name string, s Settings, log zerolog.Logger) (*Client, error) {
 		TLSHandshakeTimeout:    timeouts.TLS,
 		ResponseHeaderTimeout:  timeouts.FirstByte,
 		MaxResponseHeaderBytes: maxHeader,
-		MaxIdleConnsPerHost:    8,
+		MaxIdleConnsPerHost:    64, // workers of one partner's queue; fewer would open a connection a call
 		IdleConnTimeout:        30 * time.Second,
 		ForceAttemptHTTP2:      true,
 	}

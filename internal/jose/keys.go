@@ -88,6 +88,16 @@ func (k *Keys) Sign(ctx context.Context, typ string, claims any, exp time.Time) 
 	return Signed{Token: token, KID: key.KID}, err
 }
 
+// SignDetached signs content that travels beside its signature. The key stays
+// published for the schedule's MaxLife at least.
+func (k *Keys) SignDetached(ctx context.Context, content []byte) (string, error) {
+	key, err := k.signing(ctx, k.now())
+	if err != nil {
+		return "", err
+	}
+	return key.Private.SignDetached(content)
+}
+
 // Ready tells whether a token could be signed now: ErrNoSigningKey, or the
 // store's error.
 func (k *Keys) Ready(ctx context.Context) error {

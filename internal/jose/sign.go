@@ -54,3 +54,31 @@ func verifySignature(token string, key PublicKey) error {
 	}
 	return nil
 }
+
+// SignDetached signs content that travels beside its signature: a compact JWS
+// without payload (RFC 7515, appendix F). Its header holds alg and kid.
+func (k PrivateKey) SignDetached(content []byte) (string, error) {
+	if k.IsZero() {
+		return "", ErrNoSigningKey
+	}
+	protected := jws.NewHeaders()
+	if err := protected.Set(jws.KeyIDKey, k.KID()); err != nil {
+		return "", fmt.Errorf("%w: header %s", ErrMalformed, jws.KeyIDKey)
+	}
+	signed, err := jws.Sign(nil, jws.WithKey(k.Alg().jwa(), k.raw, jws.WithProtectedHeaders(protected)), jws.WithDetachedPayload(content))
+	if err != nil {
+		return "", ErrKey
+	}
+	return string(signed), nil
+}
+
+// VerifyDetached checks a signature of SignDetached.
+func (k PublicKey) VerifyDetached(signature string, content []byte) error {
+	if k.IsZero() {
+		return ErrUnknownKey
+	}
+	if _, err := jws.Verify([]byte(signature), jws.WithCompact(), jws.WithKey(k.alg.jwa(), k.raw), jws.WithDetachedPayload(content)); err != nil {
+		return ErrSignature
+	}
+	return nil
+}

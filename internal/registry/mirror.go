@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -176,15 +177,15 @@ func (u *unit) follow(ctx context.Context, req habilitation.Request, consequence
 		var err error
 		switch c := consequence.(type) {
 		case habilitation.IssueCredentials:
-			err = u.issue(ctx, req, c.Grant)
+			err = errors.Join(u.issue(ctx, req, c.Grant), u.receive(ctx, req, c.Grant))
 		case habilitation.UpdateGrants:
-			err = u.updateGrants(ctx, req, c.Grant)
+			err = errors.Join(u.updateGrants(ctx, req, c.Grant), u.receive(ctx, req, c.Grant))
 		case habilitation.RevokeCredentials:
-			err = u.revokeAll(ctx, req, c.Definition, "habilitation révoquée")
+			err = errors.Join(u.revokeAll(ctx, req, c.Definition, "habilitation révoquée"), u.endRightOf(ctx, req, c.Definition, "habilitation révoquée"))
 		case habilitation.ApplyArchivePolicy:
-			err = u.archive(ctx, req)
+			err = errors.Join(u.archive(ctx, req), u.endRight(ctx, req, "demande archivée"))
 		case habilitation.CancelPendingHandovers:
-			err = u.cancelHandovers(ctx, req)
+			err = errors.Join(u.cancelHandovers(ctx, req), u.moved(ctx, req))
 		case habilitation.CancelPendingWork:
 			err = u.cancelPending(ctx, req)
 		case habilitation.NotifyWebhooks:

@@ -187,6 +187,8 @@ type Wake struct {
 	Credentials []store.AbandonedCredential
 	Mails       []uuid.UUID
 	Replaying   []int64 // endpoints
+	Folders     []uuid.UUID
+	Rights      []int64 // requests whose receiver is not set up
 }
 
 func (cmd *Wake) apply(_ context.Context, u *unit) error { //nolint:unparam // a Command
@@ -205,6 +207,12 @@ func (cmd *Wake) apply(_ context.Context, u *unit) error { //nolint:unparam // a
 	}
 	for _, id := range cmd.Replaying {
 		u.then(ReplayDue{id})
+	}
+	for _, id := range cmd.Folders {
+		u.then(FolderDue{FolderID: id})
+	}
+	for _, id := range cmd.Rights {
+		u.then(ReceiverGranted{id})
 	}
 	return nil
 }

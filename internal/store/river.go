@@ -82,3 +82,34 @@ func (s *Store) AbandonedMails(ctx context.Context, before time.Time, limit int)
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 }
+
+// jobAlive is true of a job that will run again.
+const jobAlive = `j.state in ('available', 'pending', 'retryable', 'running', 'scheduled')`
+
+// AbandonedFolders gives the folders that nobody touched since before and that
+// have a way to go, but no job: it was given up after its last try, or deleted.
+func (s *Store) AbandonedFolders(ctx context.Context, before time.Time, limit int) ([]uuid.UUID, error) {
+	rows, err := s.pool.Query(ctx, `
+		select f.id from folder f join receiver r on r.id = f.receiver_id
+		where f.state in ('accepted', 'created', 'completed') and f.updated_at < $1 and (r.state in ('active', 'delegated') or f.state <> 'accepted')
+		  and not exists (select from river_job j where j.kind = 'send_folder' and `+jobAlive+` and j.args @> jsonb_build_object('folder_id', f.id))
+		order by f.accepted_at limit $2`, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+}
+
+// AbandonedRights gives the requests whose receiver is not set up yet although
+// no job is about to do it.
+func (s *Store) AbandonedRights(ctx context.Context, before time.Time, limit int) ([]int64, error) {
+	rows, err := s.pool.Query(ctx, `
+		select r.request_id from receiver_right r
+		where r.ended_at is null and r.done_at is null and r.granted_at < $1
+		  and not exists (select from river_job j where j.kind = 'register_receiver' and `+jobAlive+` and j.args @> jsonb_build_object('request_id', r.request_id))
+		order by r.granted_at limit $2`, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}

@@ -276,6 +276,51 @@ type ExpiryNotice struct {
 	SentAt       time.Time
 }
 
+type Folder struct {
+	ID           uuid.UUID
+	ReceiverID   int64
+	Reference    string
+	ExternalID   string
+	State        string
+	HubeeID      string
+	CaseID       string
+	Made         int32
+	CaseStatus   string
+	Problem      string
+	ProblemSince *time.Time
+	AcceptedAt   time.Time
+	SentAt       *time.Time
+	SettledAt    *time.Time
+	AnsweredAt   *time.Time
+	ClosedAt     *time.Time
+	UpdatedAt    time.Time
+	Correlation  string
+}
+
+type FolderContent struct {
+	FolderID  uuid.UUID
+	KeySealed []byte
+	Body      []byte
+}
+
+type FolderDeadLetter struct {
+	NoticeID  string
+	CaseID    string
+	EventID   string
+	Reason    string
+	FirstSeen time.Time
+	LastSeen  time.Time
+	Tries     int32
+}
+
+type FolderEvent struct {
+	FolderID   uuid.UUID
+	EventID    string
+	Status     string
+	OccurredAt *time.Time
+	RecordedAt time.Time
+}
+
 type Habilitation struct {
 	ID           int64
 	RequestID    int64
@@ -500,6 +545,44 @@ type ProvisioningStep struct {
 	StartedAt    *time.Time
 	FinishedAt   *time.Time
 	RetryAt      *time.Time
+}
+
+type Receiver struct {
+	ID              int64
+	Process         string
+	Siret           string
+	Cog             string
+	Name            string
+	PostalCode      string
+	State           string
+	StateSince      time.Time
+	SuspendedReason string
+	ApprovedAt      time.Time
+	SubscribedAt    *time.Time
+	ActivatedAt     *time.Time
+	DelegatedAt     *time.Time
+	SubscriptionID  string
+	Delegate        string
+	WantsSignature  bool
+	IdentityAlone   bool
+	UpdatedAt       time.Time
+}
+
+type ReceiverRight struct {
+	RequestID      int64
+	ReceiverID     *int64
+	Process        string
+	HabilitationID int64
+	Definition     string
+	Scopes         []string
+	EditorID       string
+	EditorSiret    string
+	GrantedAt      time.Time
+	EndedAt        *time.Time
+	EndReason      string
+	Problem        string
+	ProblemSince   *time.Time
+	DoneAt         *time.Time
 }
 
 type RecipientKey struct {
