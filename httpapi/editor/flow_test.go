@@ -222,7 +222,7 @@ func TestARefusedKeyStaysReadyAndItsHistorySaysWhy(t *testing.T) {
 	if n := s.count(`select count(*) from history where event = 'token.refused' and reason <> ''`); n != 1 {
 		t.Errorf("%d lines", n)
 	}
-	if got := s.post(path+"/nack", us, map[string]any{"fetch_id": f.FetchID, "reason": " "}).problem(); got != "422 invalide /reason" {
+	if got := s.post(path+"/nack", us, map[string]any{"fetch_id": f.FetchID, "reason": " "}).problem(); got != "422 corps /reason" {
 		t.Error(got)
 	}
 }

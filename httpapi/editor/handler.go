@@ -165,31 +165,28 @@ func translate(err error) *problem.Problem {
 }
 
 // refusals are the answers about a key that cannot be handed over.
-var refusals = map[registry.FetchRefusal]struct {
-	status int
-	detail string
-}{
-	registry.NotAllowed:   {http.StatusForbidden, "Le lien déclaré par le formulaire ne suffit pas pour cette définition : le consentement du client est nécessaire."},
-	registry.NotReady:     {http.StatusConflict, "La clé n’est pas encore prête : le changement « key.ready » l’annoncera."},
-	registry.KeyOver:      {http.StatusConflict, "La clé est révoquée, remplacée ou expirée."},
-	registry.CopyGone:     {http.StatusGone, "La clé a déjà été remise, ou sa copie est détruite : seul un remplacement en donne une autre."},
-	registry.ForHolder:    {http.StatusConflict, "La clé est chiffrée pour son titulaire : lui seul peut la lire."},
-	registry.TooOften:     {http.StatusConflict, "La clé a été lue 10 fois sans être accusée : accusez réception d’une de ces lectures."},
-	registry.WrongSum:     {http.StatusUnprocessableEntity, "L’empreinte n’est pas celle de la clé : ce que vous avez gardé n’est pas ce qui a été remis. La copie reste."},
-	registry.UnknownFetch: {http.StatusUnprocessableEntity, "Aucune lecture de cette clé par votre compte n’a cet identifiant."},
+var refusals = map[registry.FetchRefusal]*problem.Problem{
+	registry.NotAllowed:   problem.New(http.StatusForbidden, "cle-not_allowed", "Clé non remise", "Le lien déclaré par le formulaire ne suffit pas pour cette définition : le consentement du client est nécessaire."),
+	registry.NotReady:     problem.New(http.StatusConflict, "cle-not_ready", "Clé non remise", "La clé n’est pas encore prête : le changement « key.ready » l’annoncera."),
+	registry.KeyOver:      problem.New(http.StatusConflict, "cle-over", "Clé non remise", "La clé est révoquée, remplacée ou expirée."),
+	registry.CopyGone:     problem.New(http.StatusGone, "cle-gone", "Clé non remise", "La clé a déjà été remise, ou sa copie est détruite : seul un remplacement en donne une autre."),
+	registry.ForHolder:    problem.New(http.StatusConflict, "cle-holder_only", "Clé non remise", "La clé est chiffrée pour son titulaire : lui seul peut la lire."),
+	registry.TooOften:     problem.New(http.StatusConflict, "cle-too_often", "Clé non remise", "La clé a été lue 10 fois sans être accusée : accusez réception d’une de ces lectures."),
+	registry.WrongSum:     problem.New(http.StatusUnprocessableEntity, "cle-fingerprint", "Clé non remise", "L’empreinte n’est pas celle de la clé : ce que vous avez gardé n’est pas ce qui a été remis. La copie reste."),
+	registry.UnknownFetch: problem.New(http.StatusUnprocessableEntity, "cle-unknown_fetch", "Clé non remise", "Aucune lecture de cette clé par votre compte n’a cet identifiant."),
 }
 
 func refusal(reason registry.FetchRefusal) *problem.Problem {
-	r, ok := refusals[reason]
+	known, ok := refusals[reason]
 	if !ok {
 		return nil
 	}
-	p := problem.New(r.status, "cle-"+string(reason), "Clé non remise", r.detail)
+	p := *known
 	switch reason {
 	case registry.WrongSum:
-		_ = p.At("/fingerprint", "empreinte différente")
+		return p.At("/fingerprint", "empreinte différente")
 	case registry.UnknownFetch:
-		_ = p.At("/fetch_id", "lecture inconnue")
+		return p.At("/fetch_id", "lecture inconnue")
 	}
-	return p
+	return &p
 }

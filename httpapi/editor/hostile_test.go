@@ -89,24 +89,24 @@ func TestBadBodiesAreNamedAndHaveNoEffect(t *testing.T) {
 		body any
 		want string
 	}{
-		"a batch of 10,000":                {"/keys/fetch", map[string]any{"ids": huge[:5000]}, "422 invalide /ids"},
-		"a batch that is too long to read": {"/keys/fetch", map[string]any{"ids": huge}, "413 trop-grand"},
-		"an empty batch":                   {"/keys/fetch", map[string]any{"ids": []string{}}, "422 invalide /ids"},
-		"no batch":                         {"/keys/fetch", map[string]any{}, "422 invalide /ids"},
-		"a key twice":                      {"/keys/fetch", map[string]any{"ids": []any{g.id, g.id}}, "422 invalide /ids/1"},
-		"what is no id":                    {"/keys/fetch", map[string]any{"ids": []any{g.id, "x"}}, "422 invalide /ids/1"},
+		"a batch of 10,000":                {"/keys/fetch", map[string]any{"ids": huge[:5000]}, "422 corps /ids"},
+		"a batch that is too long to read": {"/keys/fetch", map[string]any{"ids": huge}, "413 corps-trop-grand"},
+		"an empty batch":                   {"/keys/fetch", map[string]any{"ids": []string{}}, "422 corps /ids"},
+		"no batch":                         {"/keys/fetch", map[string]any{}, "422 corps /ids"},
+		"a key twice":                      {"/keys/fetch", map[string]any{"ids": []any{g.id, g.id}}, "422 corps /ids/1"},
+		"what is no id":                    {"/keys/fetch", map[string]any{"ids": []any{g.id, "x"}}, "422 corps /ids/1"},
 		"a number":                         {"/keys/fetch", map[string]any{"ids": 3}, "400 json /ids"},
 		"an unknown key":                   {"/keys/fetch", map[string]any{"all": true}, "400 json"},
 		"no JSON":                          {"/keys/fetch", "{", "400 json"},
 		"two values":                       {"/keys/fetch", `{"ids":["` + g.id.String() + `"]}{}`, "400 json"},
-		"101 acknowledgements":             {"/keys/ack", map[string]any{"acks": acks}, "422 invalide /acks"},
-		"one bad among good":               {"/keys/ack", map[string]any{"acks": []any{acks[0], map[string]any{"id": g.id}}}, "422 invalide /acks/1/fetch_id"},
-		"no fetch":                         {ack, map[string]any{"fingerprint": f.Fingerprint}, "422 invalide /fetch_id"},
+		"101 acknowledgements":             {"/keys/ack", map[string]any{"acks": acks}, "422 corps /acks"},
+		"one bad among good":               {"/keys/ack", map[string]any{"acks": []any{acks[0], map[string]any{"id": g.id}}}, "422 corps /acks/1/fetch_id"},
+		"no fetch":                         {ack, map[string]any{"fingerprint": f.Fingerprint}, "422 corps /fetch_id"},
 		"an unknown fetch":                 {ack, map[string]any{"fetch_id": uuid.New(), "fingerprint": f.Fingerprint}, "422 cle-unknown_fetch /fetch_id"},
-		"no fingerprint":                   {ack, map[string]any{"fetch_id": f.FetchID}, "422 invalide /fingerprint"},
-		"a fingerprint that is no hex":     {ack, map[string]any{"fetch_id": f.FetchID, "fingerprint": "zzzzzzzzzzzzzzzz"}, "422 invalide /fingerprint"},
-		"a whole SHA-256":                  {ack, map[string]any{"fetch_id": f.FetchID, "fingerprint": strings.Repeat("a", 64)}, "422 invalide /fingerprint"},
-		"another key than the address":     {ack, map[string]any{"id": uuid.New(), "fetch_id": f.FetchID, "fingerprint": f.Fingerprint}, "422 invalide /id"},
+		"no fingerprint":                   {ack, map[string]any{"fetch_id": f.FetchID}, "422 corps /fingerprint"},
+		"a fingerprint that is no hex":     {ack, map[string]any{"fetch_id": f.FetchID, "fingerprint": "zzzzzzzzzzzzzzzz"}, "422 corps /fingerprint"},
+		"a whole SHA-256":                  {ack, map[string]any{"fetch_id": f.FetchID, "fingerprint": strings.Repeat("a", 64)}, "422 corps /fingerprint"},
+		"another key than the address":     {ack, map[string]any{"id": uuid.New(), "fetch_id": f.FetchID, "fingerprint": f.Fingerprint}, "422 corps /id"},
 	} {
 		if got := s.post(c.path, us, c.body).problem(); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

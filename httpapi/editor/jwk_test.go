@@ -171,18 +171,44 @@ func TestABadPublicKeyIsRefusedAndTheOldOneStays(t *testing.T) {
 		"nothing":                      {"", "422 jwk "},
 		"a number":                     {"1", "422 jwk "},
 		"the same member twice":        {`{"kty":"EC","kty":"EC"}`, "422 jwk "},
-		"more than a public key needs": {strings.Repeat(" ", 9<<10), "413 trop-grand"},
+		"more than a public key needs": {strings.Repeat(" ", 9<<10), "413 corps-trop-grand"},
 	} {
 		if got := s.call(http.MethodPut, "/jwk", us, c.body).problem(); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
-	if got := s.call(http.MethodPut, "/jwk", us, "x", "Content-Type", "text/plain").problem(); got != "415 type" {
+	if got := s.call(http.MethodPut, "/jwk", us, "x", "Content-Type", "text/plain").problem(); got != "415 type-de-contenu" {
 		t.Error(got)
 	}
 	var got struct{ KID string }
 	s.get("/jwk", us).into(http.StatusOK, &got)
 	if got.KID != kept {
 		t.Errorf("the key is %s now", got.KID)
+	}
+}
+
+func TestAHolderWithAPublicKeyIsShownAJWEAndItsEditorNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	us := s.machine(ourEditor)
+	g := s.approve(ourEditor)
+	link := s.link(g)
+	private, _ := keyPair(t)
+	s.record(&registry.SetHolderKey{RequestID: g.request, Key: private.Recipient()})
+	s.record(&registry.EncloseKey{CredentialID: g.id})
+	if n := s.opened(g.secret); n != 0 {
+		t.Fatalf("%d values can be read by the hub", n)
+	}
+	if got := s.post("/keys/"+g.id.String()+"/fetch", us, nil).problem(); got != "409 cle-holder_only" {
+		t.Error(got)
+	}
+	status, page, _ := s.page(http.MethodPost, link)
+	_, shown, _ := strings.Cut(page, `id="cle">`)
+	shown, _, _ = strings.Cut(shown, "<")
+	if clear, err := private.Decrypt(shown); status != http.StatusOK || err != nil || string(clear) != g.secret {
+		t.Fatalf("%d %v: %s", status, err, page)
+	}
+	if n := s.count(`select count(*) from key_envelope`); n != 0 {
+		t.Errorf("%d envelopes are left", n)
 	}
 }

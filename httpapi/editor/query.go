@@ -165,7 +165,7 @@ func (h *Handler) readJSON(w http.ResponseWriter, r *http.Request, v any) error 
 }
 
 func invalid(pointer, detail string) *problem.Problem {
-	return problem.New(http.StatusUnprocessableEntity, "invalide", "Valeur refusée", detail).At(pointer, detail)
+	return problem.New(http.StatusUnprocessableEntity, "corps", "Valeur refusée", detail).At(pointer, detail)
 }
 
 // readJWK reads a body that is one JWK, as it is.

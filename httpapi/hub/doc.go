@@ -28,6 +28,8 @@
 //	POST /requests/{id}/cancel-next-stage        404       403      403     403       200        403       200         200      403        403          403     403
 //	POST /requests/{id}/transfer                 404       403      200     200       200        403       200         200      403        403          403     403
 //	POST /requests/{id}/transfer-to-organization 404       403      403     403       403        403       403         403      403        403          403     200
+//	PUT /requests/{id}/recipient-key             404       204      404     403       204        403       403         403      403        403          403     403
+//	DELETE /requests/{id}/recipient-key          404       204      404     403       204        403       403         403      403        403          403     403
 //	GET /habilitations/{id}                      404       200      404     200       200        200       200         200      200        200          200     200
 //	GET /webhooks/events                         200       200      200     200       200        200       200         200      200        200          403     200
 //	GET /webhooks/events/{type}                  200       200      200     200       200        200       200         200      200        200          403     200
@@ -58,5 +60,5 @@
 // with the default ones.
 //
 // It may import internal/registry, internal/store, internal/habilitation,
-// internal/eventtype, httpapi/auth, httpapi/page and httpapi/problem.
+// internal/eventtype, internal/jose, httpapi/auth, httpapi/page and httpapi/problem.
 package hub

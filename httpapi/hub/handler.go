@@ -51,6 +51,8 @@ func (h *Handler) Routes() []Route {
 		{http.MethodGet, "/requests/{id}", read, h.get},
 		{http.MethodPatch, "/requests/{id}", write, h.update},
 		{http.MethodGet, "/requests/{id}/history", read, h.history},
+		{http.MethodPut, "/requests/{id}/recipient-key", "", h.setRecipientKey},
+		{http.MethodDelete, "/requests/{id}/recipient-key", "", h.removeRecipientKey},
 		{http.MethodGet, "/habilitations/{id}", read, h.habilitation},
 	}
 	routes = append(routes, h.deliveryRoutes()...)

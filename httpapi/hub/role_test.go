@@ -133,6 +133,8 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 		"POST /webhooks/{id}/disable":                  {endpoint(false), nil},
 		"POST /webhooks/{id}/rotate-secret":            {endpoint(false), nil},
 		"POST /webhooks/{id}/end-rotation":             {endpoint(false), nil},
+		"PUT /requests/{id}/recipient-key":             {fixed(existing + "/recipient-key"), publicKey(t)},
+		"DELETE /requests/{id}/recipient-key":          {fixed(existing + "/recipient-key"), nil},
 		"GET /habilitations/{id}":                      {fixed(fmt.Sprintf("/habilitations/H%d", read.Habilitations[0].ID)), nil},
 	}
 	hook, told := s.toldEndpoint("api_entreprise")

@@ -41,6 +41,20 @@ func Types() []Type {
 		{"cle-en-cours", "409", "Requête déjà en cours", "Une requête avec la même Idempotency-Key n’est pas finie.", "Attendez une seconde et renvoyez la même requête : vous recevrez la réponse de la première."},
 		{"cle-reprise", "422", "Clé déjà utilisée", "Cette Idempotency-Key a servi à une autre requête.", "Prenez une clé neuve pour chaque intention."},
 
+		// Editors.
+		{"editeur", "403", "Réservé aux éditeurs", "Cette adresse ne concerne qu’un éditeur de logiciels.", "Appelez avec le jeton d’un client enregistré pour un éditeur (passerelle clients --editor)."},
+		{"curseur-trop-ancien", "410", "Curseur trop ancien", "Des changements après ce curseur ont été effacés.", "Relisez les listes, puis suivez les changements sans after."},
+		{"jwk", "422", "Clé publique refusée", "Le JWK n’est pas une clé publique pour chiffrer : EC P-256 ou P-384, ou OKP X25519.", "Envoyez kty, crv, x et y seuls ; use « enc » et alg « ECDH-ES+A256KW » sont admis."},
+		{"jwk-privee", "422", "Clé privée refusée", "Le JWK contient une clé privée ou symétrique. Rien n’a été gardé.", "Tenez cette clé pour compromise : faites-en une autre et n’envoyez que sa partie publique."},
+		{"cle-not_allowed", "403", "Lien insuffisant", "Le lien déclaré par le formulaire ne suffit pas à lire les clés de cette définition.", "Le consentement du client est nécessaire."},
+		{"cle-not_ready", "409", "Clé pas encore prête", "La clé est en cours de création.", "Suivez les changements : key.ready l’annonce."},
+		{"cle-over", "409", "Clé finie", "La clé est révoquée, remplacée ou expirée.", "Cherchez celle qui la remplace (replaces)."},
+		{"cle-gone", "410", "Clé déjà remise", "La clé a été remise, ou sa copie est détruite.", "Seul un remplacement en donne une autre : demandez-le au titulaire."},
+		{"cle-holder_only", "409", "Clé chiffrée pour son titulaire", "Le titulaire a donné une clé publique : lui seul peut lire la clé.", "Demandez-lui la clé, ou donnez la vôtre par PUT /editor/v1/jwk avant le prochain remplacement."},
+		{"cle-too_often", "409", "Trop de lectures", "La clé a été lue 10 fois sans accusé de réception.", "Accusez réception d’une de ces lectures."},
+		{"cle-fingerprint", "422", "Empreinte différente", "L’empreinte de l’accusé n’est pas celle de la clé. La copie reste.", "Relisez la clé : ce que vous avez gardé n’est pas ce qui a été remis."},
+		{"cle-unknown_fetch", "422", "Lecture inconnue", "Aucune lecture de cette clé par votre compte n’a cet identifiant.", "Rendez le fetch_id de la lecture."},
+
 		// Webhooks.
 		{"webhook", "422", "Webhook invalide", "Un ou plusieurs réglages du webhook sont refusés ; errors les nomme.", "Corrigez chaque champ nommé ; les types d’événement sont au catalogue."},
 		{"too_many_endpoints", "409", "Trop d’adresses", "Cette définition ou cet éditeur a déjà autant de webhooks qu’il est admis.", "Supprimez-en un, ou demandez à l’exploitant."},

@@ -428,3 +428,35 @@ func (cmd *RemoveRecipientKey) apply(ctx context.Context, u *unit) error {
 	}
 	return err
 }
+
+// SetHolderKey registers the public key of a request's holder: from then on its
+// keys are kept encrypted for him, and for editors that gave one too.
+type SetHolderKey struct {
+	RequestID int64
+	Key       jose.Recipient
+}
+
+func (cmd *SetHolderKey) apply(ctx context.Context, u *unit) error {
+	if _, err := u.tx.LockRequest(ctx, cmd.RequestID); err != nil {
+		return err
+	}
+	if err := u.putRecipientKey(ctx, store.HolderRecipient(cmd.RequestID), cmd.Key); err != nil {
+		return err
+	}
+	return u.write(ctx, cmd.RequestID, "recipient_key.set", "request", "", "", map[string]any{"kid": cmd.Key.KID()})
+}
+
+// RemoveHolderKey takes it back; there may be none. What is encrypted for it
+// stays so.
+type RemoveHolderKey struct{ RequestID int64 }
+
+func (cmd *RemoveHolderKey) apply(ctx context.Context, u *unit) error {
+	if _, err := u.tx.LockRequest(ctx, cmd.RequestID); err != nil {
+		return err
+	}
+	removed, err := u.tx.DeleteRecipientKey(ctx, store.HolderRecipient(cmd.RequestID))
+	if err != nil || !removed {
+		return err
+	}
+	return u.write(ctx, cmd.RequestID, "recipient_key.removed", "request", "", "", nil)
+}
