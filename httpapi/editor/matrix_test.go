@@ -49,7 +49,7 @@ func TestNoCallerGetsAByteOfWhatIsNotItsClients(t *testing.T) {
 		{"an editor without a client", s.machine("jvs_mairistem"), http.StatusOK, http.StatusNotFound},
 		{"a provider's machine", issue(machine, auth.Scopes()), http.StatusForbidden, http.StatusForbidden},
 		{"a provider's machine with scopes that it was never given", issue(machine, auth.EditorScopes()), http.StatusForbidden, http.StatusForbidden},
-		{"an editor without the scopes", issue(&registry.AddApplication{ID: disabled.ID, Editor: ourEditor}, nil), http.StatusUnauthorized, http.StatusUnauthorized},
+		{"the editor, its token without the scopes", s.machine(ourEditor, auth.ScopeEditorHooks), http.StatusForbidden, http.StatusForbidden},
 		{"an ended machine of the editor", disabledToken, http.StatusUnauthorized, http.StatusUnauthorized},
 		{"nobody", "", http.StatusUnauthorized, http.StatusUnauthorized},
 		{"an unknown token", "psh_test_7Qm2Zr9LxT4cVb8NwKd3Hs6YpFjG1a000000", http.StatusUnauthorized, http.StatusUnauthorized},
