@@ -61,6 +61,12 @@ func Types() []Type {
 		{"endpoint_not_tested", "409", "Adresse non testée", "L’adresse actuelle n’a pas passé le test, ou ne l’a pas passé depuis sa désactivation.", "Envoyez le test (POST …/test), corrigez s’il échoue, puis activez."},
 		{"endpoint_changed", "409", "Changée pendant le test", "L’adresse ou le format ont changé pendant que le test était en cours : son résultat ne compte pas.", "Recommencez le test."},
 		{"test_too_soon", "429", "Test trop rapproché", "Un test vient d’être envoyé à cette adresse.", "Attendez deux secondes."},
+		{"endpoint_disabled", "409", "Point d’accès désactivé", "Rien n’est rejoué vers un point d’accès désactivé.", "Activez-le, puis demandez le rejeu."},
+		{"too_many_replays", "409", "Trop de rejeux", "Dix rejeux sont déjà en cours pour ce point d’accès.", "Attendez-en la fin, ou annulez-en un."},
+		{"replay_over", "409", "Rejeu terminé", "Un rejeu terminé ne s’annule plus.", "Rien n’est à faire."},
+		{"replay_since", "422", "Date à venir", "Un rejeu part d’une date passée.", "Donnez une date passée."},
+		{"message_unknown", "422", "Message inconnu", "Ce point d’accès n’a pas de message de cet identifiant.", "Prenez l’identifiant (webhook-id) dans la liste de ses messages."},
+		{"message_purged", "422", "Corps purgé", "Le corps de ce message n’est plus conservé : il ne peut plus être envoyé.", "Relisez la demande ou l’habilitation par l’API."},
 
 		// The life of a request.
 		{"not_allowed", "403", "Action d’un autre rôle", "Une autre personne ou un autre rôle pourrait faire cette action, pas l’appelant.", "La référence de l’API dit pour chaque action qui la fait."},
