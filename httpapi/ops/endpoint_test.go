@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/config/definitions"
@@ -100,6 +102,7 @@ func TestOperatorsSeeHowEndpointsDoAndReadersOnlyLook(t *testing.T) {
 	if strings.Contains(shown, "tres-secret") || strings.Contains(shown, "<form") {
 		t.Error("a reader sees what is secret, or buttons")
 	}
+	mustShowMessages(t, pool, s, add.ID, call)
 	disable, test, enable := fmt.Sprintf("/endpoints/%d/disable", add.ID), fmt.Sprintf("/endpoints/%d/test", add.ID), fmt.Sprintf("/endpoints/%d/enable", add.ID)
 	if status, _ := call(http.MethodPost, disable, "max", ""); status != http.StatusForbidden {
 		t.Errorf("a reader's button: %d", status)
@@ -122,6 +125,63 @@ func TestOperatorsSeeHowEndpointsDoAndReadersOnlyLook(t *testing.T) {
 	for path, want := range map[string]int{"/endpoints/x/test": http.StatusBadRequest, "/endpoints/99/enable": http.StatusNotFound} {
 		if status, _ := call(http.MethodPost, path, "lea", ""); status != want {
 			t.Errorf("%s: %d", path, status)
+		}
+	}
+}
+
+// mustShowMessages: an endpoint's messages, the tries of one with what was
+// answered, and the buttons that send again, which readers do not have.
+func mustShowMessages(t *testing.T, pool *pgxpool.Pool, s *store.Store, endpoint int64, call func(method, path, user, origin string) (int, string)) {
+	t.Helper()
+	var event uuid.UUID
+	if err := pool.QueryRow(t.Context(), `select event_id from delivery where endpoint_id = $1`, endpoint).Scan(&event); err != nil {
+		t.Fatal(err)
+	}
+	err := s.InTx(t.Context(), func(tx *store.Tx) error {
+		return tx.Settle(t.Context(), store.Settlement{
+			Due: store.Due{EndpointID: endpoint, EventID: event, Type: "qf.available"}, At: time.Now(), Outcome: store.Abandoned, NextAt: time.Now(), Reason: "toutes les tentatives ont échoué",
+			Result: connectors.DeliveryResult{Status: 503, Body: []byte("<b>en panne</b>"), Duration: 12 * time.Millisecond},
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, one := fmt.Sprintf("/endpoints/%d", endpoint), fmt.Sprintf("/endpoints/%d/messages/%s", endpoint, event)
+	for path, wants := range map[string][]string{
+		list:                       {"qf.available", "abandonné", "toutes les tentatives ont échoué", "503"},
+		list + "?status=failed":    {"qf.available"},
+		list + "?status=delivered": {"Aucun message ici"},
+		one:                        {"503", "12ms", "&lt;b&gt;en panne&lt;/b&gt;", "qf/1"},
+	} {
+		status, shown := call(http.MethodGet, path, "max", "")
+		for _, want := range wants {
+			if status != http.StatusOK || !strings.Contains(shown, want) {
+				t.Errorf("%s: %d, without %q", path, status, want)
+			}
+		}
+		if strings.Contains(shown, "<form") || strings.Contains(shown, "tres-secret") {
+			t.Errorf("%s: a reader sees what is secret, or buttons", path)
+		}
+	}
+	for path, want := range map[string]int{
+		list + "/replay": http.StatusForbidden, one + "/replay": http.StatusForbidden,
+	} {
+		if status, _ := call(http.MethodPost, path, "max", ""); status != want {
+			t.Errorf("%s of a reader: %d", path, status)
+		}
+	}
+	if status, _ := call(http.MethodPost, one+"/replay", "lea", ""); status != http.StatusSeeOther {
+		t.Errorf("replay: %d", status)
+	}
+	if _, shown := call(http.MethodGet, list, "lea", ""); !strings.Contains(shown, "un message") || !strings.Contains(shown, "en attente") || !strings.Contains(shown, "Arrêter") {
+		t.Error("the replay is not shown")
+	}
+	for path, want := range map[string]int{
+		"/endpoints/x": http.StatusBadRequest, "/endpoints/999": http.StatusNotFound, list + "?before=x": http.StatusBadRequest,
+		list + "/messages/x": http.StatusBadRequest, list + "/messages/" + uuid.NewString(): http.StatusNotFound,
+	} {
+		if status, _ := call(http.MethodGet, path, "max", ""); status != want {
+			t.Errorf("%s: %d, want %d", path, status, want)
 		}
 	}
 }

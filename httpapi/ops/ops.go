@@ -70,11 +70,16 @@ func (h *Handler) Router() (http.Handler, error) {
 		r.Get("/", h.waiting)
 		r.Get("/waiting.json", h.waitingJSON)
 		r.Get("/endpoints", h.endpoints)
+		r.Get("/endpoints/{id}", h.messages)
+		r.Get("/endpoints/{id}/messages/{message}", h.message)
 		r.Group(func(r chi.Router) {
 			r.Use(h.operatorsOnly)
 			r.Post("/endpoints/{id}/test", h.testEndpoint)
 			r.Post("/endpoints/{id}/enable", h.actThen("/endpoints", enableEndpoint))
 			r.Post("/endpoints/{id}/disable", h.actThen("/endpoints", disableEndpoint))
+			r.Post("/endpoints/{id}/replay", h.replay)
+			r.Post("/endpoints/{id}/messages/{message}/replay", h.replay)
+			r.Post("/endpoints/{id}/replays/{replay}/cancel", h.cancelReplay)
 			r.Post("/parked/{id}/take-up", h.act(func(r *http.Request) (registry.Command, error) {
 				id, err := uuid.Parse(chi.URLParam(r, "id"))
 				return &registry.TakeUp{InboundID: id}, err
