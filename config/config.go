@@ -364,7 +364,7 @@ type Webhooks struct {
 	MaxRest          time.Duration   `yaml:"max_rest" env:"MAX_REST"`
 	DisableAfter     time.Duration   `yaml:"disable_after" env:"DISABLE_AFTER"` // an endpoint that fails for so long is disabled
 	ReplayRate       float64         `yaml:"replay_rate" env:"REPLAY_RATE"`     // replayed messages a second, of one endpoint
-	MaxEndpoints     int             `yaml:"max_endpoints" env:"MAX_ENDPOINTS"` // of one definition or editor
+	MaxEndpoints     int             `yaml:"max_endpoints" env:"MAX_ENDPOINTS"` // endpoints of one definition, or of one editor
 }
 
 // Handover sets the one-time links that show a secret (tokens.md, 7.4).
