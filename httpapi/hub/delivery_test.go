@@ -109,7 +109,12 @@ func TestMessagesAreSearchedByEventStatusRequestAndTime(t *testing.T) {
 	s.tried(endpoint, delivered, store.Failed, 500, "non")
 	s.tried(endpoint, delivered, store.Delivered, 200, "{}")
 	s.tried(endpoint, failed, store.Abandoned, 500, "non")
-	path := fmt.Sprintf("/webhooks/%d/messages", endpoint)
+	path := fmt.Sprintf("/webhooks/%d/messages", s.hook("api_entreprise", func(e *store.NewEndpoint) { e.Events = []string{"token.revoked"} }))
+	var few messageList
+	if s.get(path, dev).into(http.StatusOK, &few); len(few.Messages) != 1 || few.Messages[0].ID != failed {
+		t.Errorf("an endpoint shows what it does not ask for: %+v", few)
+	}
+	path = fmt.Sprintf("/webhooks/%d/messages", endpoint)
 	search := func(query string) []string {
 		t.Helper()
 		ids, next := []string{}, ""

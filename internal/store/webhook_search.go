@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -83,7 +84,7 @@ func (s *Store) Messages(ctx context.Context, e Endpoint, f MessageFilter, befor
 	var list []Message
 	for i, row := range rows {
 		m := messageOf(row)
-		if (f.Type == "" || m.Type == f.Type) && (f.State == "" || m.State == f.State) {
+		if (f.Type == "" || m.Type == f.Type) && (f.State == "" || m.State == f.State) && told(e, row) {
 			list = append(list, m)
 		}
 		if len(list) == limit && i < len(rows)-1 || i == len(rows)-1 && len(rows) == int(p.LookAt) {
@@ -91,6 +92,11 @@ func (s *Store) Messages(ctx context.Context, e Endpoint, f MessageFilter, befor
 		}
 	}
 	return list, uuid.Nil, nil
+}
+
+// told reports whether an event is one that the endpoint asks for, or was sent.
+func told(e Endpoint, r db.MessagesOfRow) bool {
+	return r.Owed || r.Outcome != "" || slices.Contains(e.Events, "*") || slices.Contains(e.Events, r.Type)
 }
 
 func messageOf(r db.MessagesOfRow) Message {
