@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"cmp"
+	"encoding/base64"
 	"net"
 	"net/mail"
 	"net/netip"
@@ -56,6 +57,7 @@ func check(c *Config, r *report) {
 	ck.egress()
 	ck.hubee()
 	ck.webhooks()
+	between(ck, "introspection.tokens", c.Introspection.Tokens, 1000, 100_000_000)
 	between(ck, "handover.link_lifetime", c.Handover.LinkLifetime, time.Minute, 30*24*time.Hour)
 	between(ck, "introspection.max_age", c.Introspection.MaxAge, 0, time.Hour)
 	between(ck, "rate_limits.per_client", c.RateLimits.PerClient, 1, 1_000_000)
@@ -185,9 +187,15 @@ func (ck checker) sealing() {
 			values[string(raw)] = key
 		}
 	}
+	if !s.FingerprintKey.IsZero() {
+		if raw, err := base64.StdEncoding.DecodeString(s.FingerprintKey.Reveal()); err != nil || len(raw) != 32 {
+			ck.at("sealing.fingerprint_key", "is not 32 bytes in base64")
+		}
+	}
 	for _, role := range []struct{ key, id string }{{"sealing.active", s.Active}, {"sealing.fingerprints", s.Fingerprints}} {
 		switch {
 		case known[role.id], len(s.Keys) == 0 && role.id == "":
+		case role.key == "sealing.fingerprints" && !s.FingerprintKey.IsZero():
 		case role.id == "":
 			ck.at(role.key, "missing: several keys are given")
 		case ck.trail[role.key].derived == "":

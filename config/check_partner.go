@@ -188,6 +188,10 @@ func (ck checker) policy(key string, p Provisioning) {
 	if p.ArchivePolicy == ArchiveKeep && ck.trail.explicit(key+".archive_notice") {
 		ck.at(key+".archive_notice", "has no meaning with archive_policy keep")
 	}
+	if !p.RotateAfter.IsZero() && p.RotateAfter.longest() <= p.RotationGrace {
+		ck.at(key+".rotate_after", "%s is not more than rotation_grace (%s)", p.RotateAfter, p.RotationGrace)
+	}
+	between(ck, key+".rotation_grace", p.RotationGrace, 0, 90*24*time.Hour)
 	oneOf(ck, key+".editor_fetch", p.EditorFetch, FetchNone, FetchDeclared, FetchConsented)
 	for n, days := range p.Notices {
 		at := index(key+".notices", n)

@@ -128,6 +128,9 @@ type Sealing struct {
 	Keys         []SealingKey `yaml:"keys" envPrefix:"KEYS_"`
 	Active       string       `yaml:"active" env:"ACTIVE"`             // id of the key that seals
 	Fingerprints string       `yaml:"fingerprints" env:"FINGERPRINTS"` // id of the key that makes fingerprints; stays when Active moves on
+	// FingerprintKey makes fingerprints instead, in base64: what "keys fingerprint-key" prints, before the key that it is
+	// derived of is destroyed.
+	FingerprintKey connectors.Secret `yaml:"fingerprint_key" env:"FINGERPRINT_KEY"`
 }
 
 // SealingKey is one key: 32 bytes in base64 (SealingKey.Bytes decodes it).
@@ -248,6 +251,12 @@ type Provisioning struct {
 	EditorFetch   EditorFetch   `yaml:"editor_fetch" env:"EDITOR_FETCH"`
 	OfflineChecks bool          `yaml:"offline_checks" env:"OFFLINE_CHECKS"` // tokens are checked without asking: one hour at most (tokens.md, 7.5)
 	Notices       []int         `yaml:"notices" env:"NOTICES"`               // days before the end
+	ProlongWindow Lifetime      `yaml:"prolong_window" env:"PROLONG_WINDOW"` // before the end, in which the holder may prolong
+	// RotateAfter replaces a key of that age by itself, RotationGrace is its overlap; 0: never.
+	RotateAfter   Lifetime      `yaml:"rotate_after" env:"ROTATE_AFTER"`
+	RotationGrace time.Duration `yaml:"rotation_grace" env:"ROTATION_GRACE"`
+	// RotationCutover replaces it also at a manager without overlap: clients are cut off until they have the new key.
+	RotationCutover bool `yaml:"rotation_cutover" env:"ROTATION_CUTOVER"`
 }
 
 // SMTPSecurity is how the relay's connection is protected.
@@ -379,6 +388,7 @@ type Handover struct {
 // no-store; more counts in the published revocation delay.
 type Introspection struct {
 	MaxAge time.Duration `yaml:"max_age" env:"MAX_AGE"`
+	Tokens int           `yaml:"tokens" env:"TOKENS"` // kept in memory by each process, some 300 bytes each
 }
 
 // RateLimits are requests a minute: of one authenticated client, of one

@@ -76,9 +76,10 @@ func Default() *Config {
 			Onboarding: HubEEOnboarding{Scope: "DATAPASS"}, EditorName: "Passerelle", Application: "passerelle-qf",
 			NoticesEvery: 2 * time.Minute, FollowEvery: 15 * time.Minute, CheckAfter: 2 * time.Minute, GiveUpAfter: 72 * time.Hour, Keep: 90 * 24 * time.Hour,
 		},
-		Handover:   Handover{LinkLifetime: 7 * 24 * time.Hour, CopyLifetime: 30 * 24 * time.Hour, ReplaceGrace: 7 * 24 * time.Hour},
-		RateLimits: RateLimits{PerClient: 300, PerAddress: 60, EditorFetches: 60},
-		Editors:    Editors{ChangesRetention: 90 * 24 * time.Hour},
+		Handover:      Handover{LinkLifetime: 7 * 24 * time.Hour, CopyLifetime: 30 * 24 * time.Hour, ReplaceGrace: 7 * 24 * time.Hour},
+		RateLimits:    RateLimits{PerClient: 300, PerAddress: 60, EditorFetches: 60},
+		Editors:       Editors{ChangesRetention: 90 * 24 * time.Hour},
+		Introspection: Introspection{Tokens: 1_000_000},
 	}
 }
 
@@ -96,6 +97,8 @@ func newElement(t reflect.Type) reflect.Value {
 		e.ArchiveNotice = Days(30)
 		e.EditorFetch = FetchConsented
 		e.Notices = []int{90, 60, 30, 14, 7, 1, 0}
+		e.ProlongWindow = Days(90)
+		e.RotationGrace = 14 * 24 * time.Hour
 	}
 	return p.Elem()
 }

@@ -132,6 +132,7 @@ type Capabilities struct {
 	MultiSecret     bool          `json:"multi_secret"`     // two live credentials for one subject
 	Grace           GraceModel    `json:"grace"`            // overlap at a rotation
 	NativeExpiry    bool          `json:"native_expiry"`    // enforces ExpiresAt itself
+	FixedExpiry     bool          `json:"fixed_expiry"`     // an end is written into the credential: it cannot be moved away
 	SecretReadable  bool          `json:"secret_readable"`  // its administrators can read secrets
 	LookupByRef     bool          `json:"lookup_by_ref"`    // finds our objects by our ids
 	List            bool          `json:"list"`             // implements Lister

@@ -56,6 +56,7 @@ func (rt Routes) Handler() http.Handler {
 
 	r.Get("/.well-known/jwks.json", problem.Handle(token.Translate, rt.Token.JWKS))
 	r.Post("/token/introspect", problem.Handle(token.Translate, rt.Token.Introspect))
+	r.Post("/token/revoke", problem.Handle(token.Translate, rt.Token.Revoke))
 
 	api := *rt.V1
 	api.LimitByAddress = func(tooMany http.HandlerFunc) func(http.Handler) http.Handler {

@@ -81,6 +81,8 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 	river.AddWorker(workers, &readNotices{Workers: w})
 	river.AddWorker(workers, &registerReceiver{Workers: w})
 	river.AddWorker(workers, &followReceivers{Workers: w})
+	river.AddWorker(workers, &endKeys{Workers: w})
+	river.AddWorker(workers, &tendKeys{Workers: w})
 
 	queues := map[string]river.QueueConfig{}
 	add := func(name string) {
@@ -125,6 +127,7 @@ func (w *Workers) periodic() []*river.PeriodicJob {
 	}
 	list := []*river.PeriodicJob{
 		every(sweepEvery, SweepArgs{}), every(keepWebhooksEvery, KeepWebhooksArgs{}), every(sealEvery, SealHistoryArgs{}),
+		every(endKeysEvery, EndKeysArgs{}), every(tendKeysEvery, TendKeysArgs{}),
 	}
 	if w.Folders != nil {
 		list = append(list, every(w.Folders.NoticesEvery, ReadNoticesArgs{}))
@@ -152,7 +155,7 @@ func (m *jobLog) Work(ctx context.Context, job *rivertype.JobRow, next func(cont
 	ctx = registry.WithActor(ctx, "job:"+job.Kind)
 	err := next(ctx)
 	level := zerolog.InfoLevel
-	if slices.Contains([]string{(SweepArgs{}).Kind(), (DeliverLaneArgs{}).Kind(), (ReplayWebhooksArgs{}).Kind()}, job.Kind) {
+	if slices.Contains([]string{(SweepArgs{}).Kind(), (DeliverLaneArgs{}).Kind(), (ReplayWebhooksArgs{}).Kind(), (EndKeysArgs{}).Kind()}, job.Kind) {
 		level = zerolog.DebugLevel
 	}
 	if err != nil {

@@ -37,11 +37,11 @@ type provisionCredential struct {
 // The steps of a provisioning, in their order. Each finished one is recorded:
 // after a crash the work goes on behind the last.
 const (
-	StepPrepare = "prepare" // the secret is made and sealed, before anything is called
-	StepSubject = "subject"
-	StepGrants  = "grants"
-	StepIssue   = "issue"
-	StepVerify  = "verify" // an independent read shows the key live
+	StepPrepare = habilitation.StepPrepare
+	StepSubject = habilitation.StepSubject
+	StepGrants  = habilitation.StepGrants
+	StepIssue   = habilitation.StepIssue
+	StepVerify  = habilitation.StepVerify
 )
 
 // Work brings the credential to active, one worker per request at a time.
@@ -129,6 +129,8 @@ func (p *provisioning) next(ctx context.Context, c store.Credential) (string, fu
 		return StepPrepare, p.prepare, nil
 	case state.Usable() && c.GrantsPending:
 		return StepGrants, p.changeGrants, nil
+	case state.Usable() && c.ProlongUntil != nil:
+		return habilitation.StepProlong, p.prolong, nil
 	case !state.Provisioning():
 		return "", nil, nil
 	}
@@ -200,6 +202,30 @@ func (p *provisioning) changeGrants(ctx context.Context, c store.Credential) err
 		return err
 	}
 	return p.Registry.Record(ctx, &registry.GrantsEnsured{CredentialID: p.id, Scopes: c.Scopes})
+}
+
+// prolong moves the end at the manager, and reads it back before anybody is told.
+func (p *provisioning) prolong(ctx context.Context, c store.Credential) error {
+	handle, err := c.ManagerHandle()
+	if err != nil {
+		return err
+	}
+	until := *c.ProlongUntil
+	if err := p.manager.Expire(ctx, handle, until); err != nil {
+		return err
+	}
+	found, err := p.manager.Lookup(ctx, handle)
+	if err != nil {
+		return err
+	}
+	// Managers count in seconds.
+	if found.Live != connectors.Alive || !found.ExpiresAt.IsZero() && found.ExpiresAt.Before(until.Truncate(time.Second)) {
+		return &connectors.Error{
+			Class: connectors.Pending, Partner: c.Manager, Op: habilitation.StepProlong, After: readAgainAfter(p.Now().Sub(c.UpdatedAt)),
+			Detail: "the manager does not show the later end yet: the key is " + string(found.Live),
+		}
+	}
+	return p.Registry.Record(ctx, &registry.CredentialProlonged{CredentialID: p.id, Until: until})
 }
 
 func (p *provisioning) issue(ctx context.Context, c store.Credential) error {

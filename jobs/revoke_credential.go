@@ -7,6 +7,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/passerelle-hub/passerelle/connectors"
+	"github.com/passerelle-hub/passerelle/internal/habilitation"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
@@ -31,8 +32,8 @@ type revokeCredential struct {
 
 // The steps of a revocation.
 const (
-	StepRevoke        = "revoke"
-	StepVerifyRevoked = "verify_revoked"
+	StepRevoke        = habilitation.StepRevoke
+	StepVerifyRevoked = habilitation.StepVerifyRevoked
 )
 
 // Work ends the credential at its manager, then proves it by an independent

@@ -136,5 +136,6 @@ func (w *sweep) purge(ctx context.Context) error {
 	_, bodies := w.Store.PurgeInboundBodies(ctx, now.Add(-w.KeepBody), sweepBatch)
 	_, tokens := w.Store.PurgeAccessTokens(ctx, now.Add(-keepExpiredTokens), sweepBatch)
 	_, answers := w.Store.PurgeAnswers(ctx, now.Add(-registry.KeepAnswers), sweepBatch)
-	return errors.Join(bodies, tokens, answers)
+	_, processes := w.Store.PurgeSealingProcesses(ctx)
+	return errors.Join(bodies, tokens, answers, processes, w.Store.PurgeChanges(ctx, now))
 }

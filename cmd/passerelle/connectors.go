@@ -144,7 +144,7 @@ func (h *hub) openManagers() (map[string]jobs.Manager, error) {
 
 // openKeys gives the keys that sign access tokens, on the built-in issuer's schedule.
 func (h *hub) openKeys(s jose.Schedule) (*jose.Keys, error) {
-	keys, err := jose.NewKeys("access-token", s, h.store, h.now)
+	keys, err := jose.NewKeys(registry.KeySetPurpose, s, h.store, h.now)
 	if err != nil {
 		return nil, err
 	}

@@ -13,9 +13,13 @@ import (
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
-const keysUsage = "keys rotate-credential ID [--grace 24h] [--reason TEXT] [--accept-cutover] [--plan]"
+const keysUsage = `keys rotate-credential ID [--grace 24h] [--reason TEXT] [--accept-cutover] [--plan]
+       keys rotate                    seal anew with the active key what other keys sealed
+       keys status                    say which keys seal what, and which may be destroyed
+       keys fingerprint-key           print the key of fingerprints, for sealing.fingerprint_key
+       keys withdraw-signing-key KID  remove a disclosed signing key, and replace the tokens that it signed`
 
-// keys acts on the keys that holders use.
+// keys acts on the keys that holders use, and on those of the hub itself.
 func keys(ctx context.Context, env environment, args []string) error {
 	fs, path := flags(env, "keys")
 	grace := fs.Duration("grace", 24*time.Hour, "how long the old key works beside the new one; 0 ends it at once")
@@ -26,6 +30,11 @@ func keys(ctx context.Context, env environment, args []string) error {
 		return err
 	}
 	words := fs.Args()
+	if len(words) > 0 {
+		if act, ok := ownKeys[words[0]]; ok {
+			return withHub(ctx, env, *path, func(h *hub) error { return act(ctx, env, h, words[1:]) })
+		}
+	}
 	if len(words) < 2 || words[0] != "rotate-credential" {
 		return &usageError{keysUsage}
 	}

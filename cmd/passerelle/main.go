@@ -32,7 +32,7 @@ func commands() []command {
 		{"jobs", "say what waits and why; `jobs take-up ID`, `jobs retry ID`, `jobs remind TASK`, `jobs pause|resume PARTNER`", waitingJobs},
 		{"connectors", "`connectors check` asks every manager whether it fits the settings; `connectors plan REQUEST`; `pause|resume NAME`", managersCommand},
 		{"folders", "say which families' folders wait and where communes stand; `folders receivers`, `folders retry ID`, `folders wishes SIRET-COG`", folders},
-		{"keys", "`keys rotate-credential ID --grace 24h` replaces a holder's key", keys},
+		{"keys", "`keys rotate-credential ID --grace 24h` replaces a holder's key; `keys rotate` and `keys status` change the hub's own", keys},
 		{"clients", "add, end or list the applications that may call the hub", clients},
 		{"roles", "list who may do what, `roles grant|revoke EMAIL ROLE...`", roles},
 		{"webhooks", "add or list the endpoints that are told; `webhooks replay ENDPOINT` sends again; `webhooks verify` checks a delivery", webhooks},

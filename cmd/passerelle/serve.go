@@ -182,8 +182,11 @@ func (h *hub) run(ctx context.Context, only part, env environment) error {
 		stopInbox()
 		return err
 	}
+	looksCtx, stopLooks := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLooks()
 	var servers []*http.Server
 	if only != onlyJobs {
+		running.add(func() error { h.introspector.Run(looksCtx); return nil })
 		server, err := h.listenPublic(ctx, running)
 		if err != nil {
 			stopInbox()
@@ -206,6 +209,7 @@ func (h *hub) run(ctx context.Context, only part, env environment) error {
 	keysCtx, stopKeys := context.WithCancel(context.WithoutCancel(ctx))
 	running.add(func() error { h.keepKeys(keysCtx); return nil })
 	running.add(func() error { h.definitions.keep(keysCtx); return nil })
+	running.add(func() error { h.keepSealing(keysCtx); return nil })
 	h.log.Info().Str("public", h.config.HTTP.Listen).Str("ops", h.config.Ops.Listen).Str("only", string(only)).Msg("serving")
 
 	var cause error
@@ -220,6 +224,7 @@ func (h *hub) run(ctx context.Context, only part, env environment) error {
 	go func() { jobsEnded <- h.stopJobs(context.WithoutCancel(ctx)) }()
 	errs := []error{cause, shutdown(servers, h.config.HTTP.ShutdownTimeout), <-jobsEnded}
 	stopKeys()
+	stopLooks()
 	stopInbox()
 	running.wait()
 	return errors.Join(errs...)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"log/slog"
 	"maps"
@@ -26,6 +27,7 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors/mail"
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
 	"github.com/passerelle-hub/passerelle/httpapi"
+	"github.com/passerelle-hub/passerelle/httpapi/auth"
 	"github.com/passerelle-hub/passerelle/httpapi/docs"
 	"github.com/passerelle-hub/passerelle/httpapi/handover"
 	hubapi "github.com/passerelle-hub/passerelle/httpapi/hub"
@@ -42,26 +44,28 @@ import (
 
 // hub is the program as a value: built from its settings, run, closed.
 type hub struct {
-	config      *config.Config
-	log         zerolog.Logger
-	pool        *pgxpool.Pool
-	store       *store.Store
-	registry    *registry.Registry
-	outbox      *jobs.Outbox
-	keys        *jose.Keys // that sign access tokens
-	folderKeys  *jose.Keys // that sign what communes receive; nil without HubEE
-	verifier    jose.Verifier
-	audiences   []string // of the built-in issuer's tokens
-	managers    map[string]jobs.Manager
-	teams       map[string]registry.Team // of the managers by hand
-	catalogue   *definitions.Live
-	definitions *catalogue
-	routes      httpapi.Routes
-	metrics     *prometheus.Registry
-	river       *river.Client[pgx.Tx] // nil with --only=http
-	workers     *jobs.Workers
-	public      *outbound.Client // to URLs given by users
-	now         func() time.Time
+	config       *config.Config
+	log          zerolog.Logger
+	pool         *pgxpool.Pool
+	ring         *seal.Keyring
+	store        *store.Store
+	registry     *registry.Registry
+	outbox       *jobs.Outbox
+	keys         *jose.Keys // that sign access tokens
+	folderKeys   *jose.Keys // that sign what communes receive; nil without HubEE
+	verifier     jose.Verifier
+	introspector *registry.Introspector
+	audiences    []string // of the built-in issuer's tokens
+	managers     map[string]jobs.Manager
+	teams        map[string]registry.Team // of the managers by hand
+	catalogue    *definitions.Live
+	definitions  *catalogue
+	routes       httpapi.Routes
+	metrics      *prometheus.Registry
+	river        *river.Client[pgx.Tx] // nil with --only=http
+	workers      *jobs.Workers
+	public       *outbound.Client // to URLs given by users
+	now          func() time.Time
 }
 
 // build opens what the hub works with. Nothing runs yet.
@@ -98,6 +102,7 @@ func (h *hub) openStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.ring = ring
 	h.pool, err = openPool(ctx, h.config.Database)
 	if err != nil {
 		return err
@@ -115,6 +120,12 @@ func openRing(s config.Sealing) (*seal.Keyring, error) {
 			return nil, err
 		}
 		c.Keys = append(c.Keys, key)
+	}
+	if !s.FingerprintKey.IsZero() {
+		var err error
+		if c.FingerprintKey, err = base64.StdEncoding.DecodeString(s.FingerprintKey.Reveal()); err != nil {
+			return nil, errors.New("sealing.fingerprint_key is not base64")
+		}
 	}
 	return seal.NewKeyring(c)
 }
@@ -138,7 +149,7 @@ func (h *hub) openRegistry() error {
 	h.registry = registry.New(h.store, h.outbox, h.catalogue, policiesOf(h.config), registry.Settings{
 		PublicURL: h.config.Hub.PublicURL, TokenEnv: string(h.tokenEnv()), LinkLifetime: h.config.Handover.LinkLifetime,
 		CopyLifetime: h.config.Handover.CopyLifetime, ReplaceGrace: h.config.Handover.ReplaceGrace,
-		OpsAddress: opsAddress(h.config.Hub.Contact), Capabilities: h.capabilities, Teams: h.team,
+		OpsAddress: opsAddress(h.config.Hub.Contact), Capabilities: h.capabilities, Teams: h.team, EarliestNotice: earliestNotice(h.config),
 		SigningKeys: signingKeys{}, MaxEndpoints: h.config.Webhooks.MaxEndpoints,
 		CheckURL: func(raw string) error { return h.public.CheckURL(raw) },
 		Partners: h.partners, ProviderNotices: providerNotices(h.config.Mail), FranceConnectSupport: h.config.Mail.FranceConnectSupport,
@@ -182,6 +193,14 @@ func (h *hub) team(manager string) (registry.Team, bool) {
 	return team, ok
 }
 
+func earliestNotice(c *config.Config) int {
+	most := 0
+	for _, e := range c.Provisioning {
+		most = slices.Max(append(e.Notices, most))
+	}
+	return most
+}
+
 // policies is what the settings say of each definition in this environment.
 type policies map[string]registry.Policy
 
@@ -197,10 +216,16 @@ func policiesOf(c *config.Config) policies {
 			continue
 		}
 		notice := e.ArchiveNotice.AddTo(time.Unix(0, 0)).Sub(time.Unix(0, 0))
-		p[e.Definition] = registry.Policy{
+		policy := registry.Policy{
 			Managers: e.Managers, Lifetime: e.TokenLifetime.AddTo, ArchiveRevoke: e.ArchivePolicy == config.ArchiveRevoke, ArchiveNotice: notice,
-			EditorFetch: string(e.EditorFetch),
+			EditorFetch:   string(e.EditorFetch),
+			OfflineChecks: e.OfflineChecks, Notices: e.Notices, ProlongWindow: e.ProlongWindow.AddTo(time.Unix(0, 0)).Sub(time.Unix(0, 0)),
+			RotationGrace: e.RotationGrace, RotationCutover: e.RotationCutover,
 		}
+		if !e.RotateAfter.IsZero() {
+			policy.RotateAfter = e.RotateAfter.AddTo
+		}
+		p[e.Definition] = policy
 	}
 	return p
 }
@@ -246,7 +271,11 @@ func (h *hub) openPartners() error {
 // tokenReader reads the tokens of the built-in issuer.
 type tokenReader struct{ hub *hub }
 
-func (t tokenReader) TokenID(ctx context.Context, value string) (uuid.UUID, error) {
+func (t tokenReader) Refresh(ctx context.Context, maxAge time.Duration) error {
+	return t.hub.keys.Refresh(ctx, maxAge)
+}
+
+func (t tokenReader) ReadToken(ctx context.Context, value string) (registry.TokenRef, error) {
 	verifier := t.hub.verifier
 	for _, audience := range t.hub.audiences {
 		verifier.Audience = audience
@@ -255,18 +284,22 @@ func (t tokenReader) TokenID(ctx context.Context, value string) (uuid.UUID, erro
 		case errors.Is(err, jose.ErrAudience):
 			continue
 		case errors.Is(err, jose.ErrKeysUnavailable):
-			return uuid.Nil, err
+			return registry.TokenRef{}, err
 		case err != nil:
-			return uuid.Nil, registry.ErrNotOurs
+			return registry.TokenRef{}, registry.ErrNotOurs
 		}
 		id, err := uuid.Parse(claims.ID)
 		if err != nil {
-			return uuid.Nil, registry.ErrNotOurs
+			return registry.TokenRef{}, registry.ErrNotOurs
 		}
-		return id, nil
+		return registry.TokenRef{ID: id, ExpiresAt: claims.ExpiresAt}, nil
 	}
-	return uuid.Nil, registry.ErrNotOurs
+	return registry.TokenRef{}, registry.ErrNotOurs
 }
+
+// machineRights is how long a gateway's right to introspect is believed without
+// being read again.
+const machineRights = time.Second
 
 func (h *hub) openRoutes() error {
 	pages, err := handover.New(h.store, h.registry)
@@ -289,6 +322,7 @@ func (h *hub) openRoutes() error {
 	if err != nil {
 		return err
 	}
+	h.introspector = registry.NewIntrospector(h.registry, h.tokenReader(), h.config.Introspection.Tokens, h.log)
 	duration := httpapi.NewDuration()
 	h.metrics.MustRegister(duration)
 	h.routes = httpapi.Routes{
@@ -299,7 +333,8 @@ func (h *hub) openRoutes() error {
 			Registry: h.registry, Secret: h.config.Mail.BounceSecret, Read: readBounce, MaxBody: int64(h.config.HTTP.MaxBody),
 		},
 		Token: &tokenapi.Handler{
-			Registry: h.registry, Tokens: h.tokenReader(), Callers: callers, Definitions: h.catalogue.Definitions, MaxAge: h.config.Introspection.MaxAge,
+			Registry: h.registry, Live: h.introspector, Tokens: h.tokenReader(), Callers: callers, Definitions: h.catalogue.Definitions,
+			Machines: &auth.Remembered{Callers: callers, Definitions: h.catalogue.Definitions, For: machineRights}, MaxAge: h.config.Introspection.MaxAge,
 			KeySet: func(ctx context.Context) (jose.JWKS, error) { return jose.Publish(ctx, h.published()...) },
 		},
 		Handover: pages, Team: tasks, V1: h.apiV1(callers), Hub: h.apiHub(callers), Editor: h.apiEditor(callers), Mails: unsubscribe, Docs: documentation, PerAddress: h.config.RateLimits.PerAddress,

@@ -48,7 +48,7 @@ func (c Config) Open(deps connectors.Deps, signer Signer) (*Issuer, error) {
 // here, and made again at each repeat. It cannot be lengthened, only replaced.
 func (i *Issuer) Capabilities() connectors.Capabilities {
 	return connectors.Capabilities{
-		MultiSecret: true, Grace: connectors.GraceAny, NativeExpiry: true, LookupByRef: true,
+		MultiSecret: true, Grace: connectors.GraceAny, NativeExpiry: true, FixedExpiry: true, LookupByRef: true,
 		RevocationBound: time.Second, GrantModel: connectors.GrantsAtIntrospection,
 	}
 }

@@ -17,6 +17,8 @@ const (
 	ScopeReadWebhooks        = "read_webhooks"
 	ScopeWriteWebhooks       = "write_webhooks"
 	ScopeIntrospect          = "introspect"
+	ScopeRevoke              = "revoke"     // POST /token/revoke
+	ScopeWriteKeys           = "write_keys" // rotate, revoke: /hub/v1/keys
 )
 
 // Scopes of an editor's machine (editors.md, 6).
@@ -37,6 +39,7 @@ func EditorScopes() []string {
 func Scopes() []string {
 	return []string{
 		ScopePublic, ScopeReadAuthorizations, ScopeWriteAuthorizations, ScopeReadWebhooks, ScopeWriteWebhooks, ScopeIntrospect,
+		ScopeRevoke, ScopeWriteKeys,
 	}
 }
 

@@ -1,5 +1,6 @@
 // Package hub serves the hub's own API, /hub/v1: the life of requests from
-// draft to archived, instruction included, their history, lists and search.
+// draft to archived, instruction included, their history, lists and search, and
+// the life of the keys that they open.
 //
 // A handler decodes, and calls one command of internal/registry or one read of
 // internal/store; errors leave as problem documents that name the field. Who
@@ -54,6 +55,15 @@
 //	POST /webhooks/{id}/replays                  404       404      404     404       404        404       404         404      201        201          403     404
 //	GET /webhooks/{id}/replays/{replay}          404       404      404     404       404        404       404         404      200        200          403     404
 //	POST /webhooks/{id}/replays/{replay}/cancel  404       404      404     404       404        404       404         404      200        200          403     404
+//	GET /habilitations/{id}/keys                 404       200      404     200       200        200       200         200      200        200          200     200
+//	GET /requests/{id}/keys                      404       200      404     200       200        200       200         200      200        200          200     200
+//	GET /keys/{key}                              404       200      404     200       200        200       200         200      200        200          200     200
+//	GET /keys/{key}/rotation                     404       200      404     200       200        200       200         200      200        200          200     200
+//	GET /keys/{key}/prolongation                 404       200      404     200       200        200       200         200      200        200          200     200
+//	POST /keys/{key}/rotate                      404       202      404     403       202        403       202         202      202        202          403     403
+//	POST /keys/{key}/prolong                     404       202      404     403       202        403       403         403      403        403          403     403
+//	POST /keys/{key}/revoke                      404       202      404     403       202        403       202         202      202        202          403     403
+//	PUT /keys/{key}/allowed-ips                  404       200      404     403       200        403       200         200      200        200          403     403
 //
 // The webhooks are of the request's definition. member is of the request's organisation, verified one whose link with it is;
 // application calls with its owner's developer roles and every scope, reader

@@ -41,7 +41,7 @@ type Route struct {
 
 // Routes lists the API.
 func (h *Handler) Routes() []Route {
-	read, write := auth.ScopeReadAuthorizations, auth.ScopeWriteAuthorizations
+	read, write, keys := auth.ScopeReadAuthorizations, auth.ScopeWriteAuthorizations, auth.ScopeWriteKeys
 	routes := []Route{
 		{http.MethodGet, "/me", read, h.me},
 		{http.MethodGet, "/me/mails", "", h.mails},
@@ -54,6 +54,15 @@ func (h *Handler) Routes() []Route {
 		{http.MethodPut, "/requests/{id}/recipient-key", "", h.setRecipientKey},
 		{http.MethodDelete, "/requests/{id}/recipient-key", "", h.removeRecipientKey},
 		{http.MethodGet, "/habilitations/{id}", read, h.habilitation},
+		{http.MethodGet, "/habilitations/{id}/keys", read, h.keysOfHabilitation},
+		{http.MethodGet, "/requests/{id}/keys", read, h.keysOfRequest},
+		{http.MethodGet, "/keys/{key}", read, h.key},
+		{http.MethodGet, "/keys/{key}/rotation", read, h.planKeyRotation},
+		{http.MethodGet, "/keys/{key}/prolongation", read, h.planKeyProlong},
+		{http.MethodPost, "/keys/{key}/rotate", keys, h.rotateKey},
+		{http.MethodPost, "/keys/{key}/prolong", keys, h.prolongKey},
+		{http.MethodPost, "/keys/{key}/revoke", keys, h.revokeKey},
+		{http.MethodPut, "/keys/{key}/allowed-ips", keys, h.restrictKey},
 	}
 	routes = append(routes, h.deliveryRoutes()...)
 	for _, a := range actions() {

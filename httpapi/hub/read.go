@@ -44,20 +44,35 @@ func (h *Handler) read(r *http.Request) (habilitation.Request, habilitation.Acce
 	return req, access, nil
 }
 
-// habilitation shows one habilitation, by our id or its source's.
+// habilitation shows one habilitation.
 func (h *Handler) habilitation(w http.ResponseWriter, r *http.Request) error {
+	req, granted, access, err := h.granted(r)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "private, no-cache")
+	problem.JSON(w, r, http.StatusOK, h.viewHabilitation(req, granted, access))
+	return nil
+}
+
+// granted gives the habilitation that the path names, by our id or its
+// source's, if the caller may know of it.
+func (h *Handler) granted(r *http.Request) (habilitation.Request, habilitation.Habilitation, habilitation.Access, error) {
+	none := func(err error) (habilitation.Request, habilitation.Habilitation, habilitation.Access, error) {
+		return habilitation.Request{}, habilitation.Habilitation{}, habilitation.AccessNone, err
+	}
 	shown, ok := parseID(chi.URLParam(r, "id"), 'H')
 	if !ok {
-		return store.ErrNotFound
+		return none(store.ErrNotFound)
 	}
 	ids, err := h.Store.RequestsOfHabilitation(r.Context(), shown)
 	if err != nil {
-		return err
+		return none(err)
 	}
 	for _, id := range ids {
 		req, err := h.Store.Request(r.Context(), id)
 		if err != nil {
-			return err
+			return none(err)
 		}
 		access := h.access(callerOf(r).Viewer(), req)
 		if access == habilitation.AccessNone {
@@ -65,11 +80,9 @@ func (h *Handler) habilitation(w http.ResponseWriter, r *http.Request) error {
 		}
 		for _, granted := range req.Habilitations {
 			if granted.ID == shown || granted.ExternalID == shown {
-				w.Header().Set("Cache-Control", "private, no-cache")
-				problem.JSON(w, r, http.StatusOK, h.viewHabilitation(req, granted, access))
-				return nil
+				return req, granted, access, nil
 			}
 		}
 	}
-	return store.ErrNotFound
+	return none(store.ErrNotFound)
 }

@@ -79,6 +79,8 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 		}
 	}
 	fixed := func(path string) func() string { return func() string { return path } }
+	key := func() string { return "/keys/" + s.liveKey(p).String() }
+	readKey := fixed(key())
 	read := s.in(p, "validated", "api_entreprise", s.data("api_entreprise", nil))
 	existing := fmt.Sprintf("/requests/%d", read.ID)
 	receiver := s.receiver(t).URL
@@ -136,6 +138,15 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 		"PUT /requests/{id}/recipient-key":             {fixed(existing + "/recipient-key"), publicKey(t)},
 		"DELETE /requests/{id}/recipient-key":          {fixed(existing + "/recipient-key"), nil},
 		"GET /habilitations/{id}":                      {fixed(fmt.Sprintf("/habilitations/H%d", read.Habilitations[0].ID)), nil},
+		"GET /habilitations/{id}/keys":                 {fixed(fmt.Sprintf("/habilitations/H%d/keys", read.Habilitations[0].ID)), nil},
+		"GET /requests/{id}/keys":                      {fixed(existing + "/keys"), nil},
+		"GET /keys/{key}":                              {readKey, nil},
+		"GET /keys/{key}/rotation":                     {fixed(readKey() + "/rotation"), nil},
+		"GET /keys/{key}/prolongation":                 {fixed(readKey() + "/prolongation"), nil},
+		"POST /keys/{key}/rotate":                      {key, map[string]any{"grace_s": 3600}},
+		"POST /keys/{key}/prolong":                     {key, nil},
+		"POST /keys/{key}/revoke":                      {key, reason},
+		"PUT /keys/{key}/allowed-ips":                  {fixed(readKey() + "/allowed-ips"), map[string]any{"allowed_ips": []string{"192.0.2.0/24"}}},
 	}
 	hook, told := s.toldEndpoint("api_entreprise")
 	webhook := fmt.Sprintf("/webhooks/%d", hook)
@@ -158,8 +169,10 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 			continue
 		}
 		suffix := ""
-		if _, action, ok := strings.Cut(route.Pattern, "{id}/"); ok && route.Method == http.MethodPost && !strings.Contains(action, "replays") {
-			suffix = "/" + action
+		for _, parameter := range []string{"{id}/", "{key}/"} {
+			if _, action, ok := strings.Cut(route.Pattern, parameter); ok && route.Method == http.MethodPost && !strings.Contains(action, "replays") {
+				suffix = "/" + action
+			}
 		}
 		path, spent := call.path()+suffix, false
 		for _, role := range roles {

@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/config/definitions"
+	"github.com/passerelle-hub/passerelle/connectors"
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
 	"github.com/passerelle-hub/passerelle/connectors/webhook"
 	"github.com/passerelle-hub/passerelle/httpapi"
@@ -57,6 +58,7 @@ type site struct {
 	ahead     *atomic.Int64 // how far its clock is ahead, in nanoseconds
 	key       jose.PrivateKey
 	handler   *hub.Handler
+	can       connectors.Capabilities // of the one manager
 }
 
 type oneManager struct{}
@@ -69,7 +71,9 @@ func newSite(t testing.TB) *site { return newLimitedSite(t, 1_000_000) }
 
 func newLimitedSite(t testing.TB, perMinute int) *site {
 	t.Helper()
-	s := &site{t: t, ahead: &atomic.Int64{}}
+	s := &site{t: t, ahead: &atomic.Int64{}, can: connectors.Capabilities{
+		CallerSecret: true, MultiSecret: true, Grace: connectors.GraceAny, RevocationBound: 5 * time.Second,
+	}}
 	s.pool = pgtest.New(t, store.Migrate)
 	sealing, err := seal.ParseKey("test", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 	if err != nil {
@@ -99,7 +103,8 @@ func newLimitedSite(t testing.TB, perMinute int) *site {
 	s.registry = registry.New(s.store, outbox, s.catalogue, oneManager{}, registry.Settings{
 		PublicURL: "https://hub.example", TokenEnv: string(token.Test), LinkLifetime: time.Hour, OpsAddress: "ops@hub.example",
 		SigningKeys: signingKeys{}, CheckURL: public.CheckURL, MaxEndpoints: maxEndpoints,
-		ReplayRate: 50,
+		ReplayRate:   50,
+		Capabilities: func(name string) (connectors.Capabilities, bool) { return s.can, name == "m" },
 	}, s.now)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

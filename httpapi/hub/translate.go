@@ -29,6 +29,7 @@ var statuses = map[habilitation.RefusalCode]int{
 	habilitation.RefusedInvalidNewOrganization: http.StatusUnprocessableEntity,
 	habilitation.RefusedDifferentOrganization:  http.StatusUnprocessableEntity,
 	registry.RefusedFormNotFound:               http.StatusUnprocessableEntity,
+	registry.RefusedAllowedIPs:                 http.StatusUnprocessableEntity,
 	registry.RefusedInvalidApplicant:           http.StatusUnprocessableEntity,
 	registry.RefusedInvalidOrganization:        http.StatusUnprocessableEntity,
 	registry.RefusedTestTooSoon:                http.StatusTooManyRequests,
@@ -62,6 +63,9 @@ func translate(err error) *problem.Problem {
 	var answers *registry.AnswersError
 	var endpoint *registry.EndpointError
 	var tooMany *store.TooManyError
+	if p := translateKey(err); p != nil {
+		return p
+	}
 	switch {
 	case errors.As(err, &refusal):
 		return refused(refusal)
@@ -103,6 +107,9 @@ func refused(r *habilitation.Refusal) *problem.Problem {
 		status = http.StatusConflict
 	}
 	p := problem.New(status, string(r.Code), titles[status], r.Message)
+	if r.Code == registry.RefusedAllowedIPs {
+		return p.At(r.Pointer, r.Faults[0].Message)
+	}
 	for _, f := range r.Faults {
 		at := "/data"
 		if f.Key != "" {

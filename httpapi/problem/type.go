@@ -39,6 +39,12 @@ func Types() []Type {
 		{"stale_version", "412", "La demande a changé", "Quelqu’un a changé la demande depuis la version que vous avez lue. Rien n’a été fait.", "Relisez-la, vérifiez que votre action a encore un sens, recommencez avec la nouvelle étiquette."},
 		{"cle", "400", "Clé illisible", "Idempotency-Key ne porte pas de 1 à 255 caractères ASCII visibles.", "Donnez par exemple un UUID."},
 		{"cle-en-cours", "409", "Requête déjà en cours", "Une requête avec la même Idempotency-Key n’est pas finie.", "Attendez une seconde et renvoyez la même requête : vous recevrez la réponse de la première."},
+		{"key_state", "409", "Action impossible dans l’état de la clé", "La clé est en cours de création, de remplacement ou de fermeture, ou elle est finie.", "Lisez la clé : ses étapes disent où elle en est."},
+		{"cutover", "409", "L’interruption n’a pas été acceptée", "Le gestionnaire de cette clé n’en garde pas deux à la fois : la remplacer interrompt l’accès.", "Choisissez le moment, et répétez avec accept_cutover."},
+		{"prolong_too_early", "409", "Trop tôt pour prolonger", "La fin de la clé n’est pas assez proche.", "Attendez la date que donne /prolongation."},
+		{"prolong_is_rotated", "409", "Prolonger, c’est remplacer", "La fin de cette clé ne peut pas être déplacée : une nouvelle prend sa place.", "Répétez avec accept_rotation, puis installez la nouvelle clé."},
+		{"request_over", "409", "La demande n’est plus en vigueur", "Elle est archivée ou révoquée : ses clés finissent.", "Faites une nouvelle demande."},
+		{"allowed_ips", "422", "Adresses admises invalides", "Une entrée n’est ni une adresse IP ni un réseau, ou il y en a trop.", "Corrigez l’entrée que nomme errors."},
 		{"cle-reprise", "422", "Clé déjà utilisée", "Cette Idempotency-Key a servi à une autre requête.", "Prenez une clé neuve pour chaque intention."},
 
 		// Editors.

@@ -139,6 +139,13 @@ func (k *Keys) Key(ctx context.Context, kid string) (PublicKey, error) {
 	return PublicKey{}, ErrUnknownKey
 }
 
+// Refresh reads the keys again when they were read longer than maxAge ago.
+// ErrKeysUnavailable when they cannot be.
+func (k *Keys) Refresh(ctx context.Context, maxAge time.Duration) error {
+	_, err := k.current(ctx, maxAge)
+	return err
+}
+
 // Change is what Rotate did.
 type Change struct {
 	Added   string   // KID, or ""

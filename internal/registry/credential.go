@@ -240,7 +240,7 @@ func (cmd *RetryProvisioning) apply(ctx context.Context, u *unit) error {
 		if err := u.tx.SaveCredential(ctx, c, u.at); err != nil {
 			return err
 		}
-	} else if !state.Provisioning() && !c.GrantsPending {
+	} else if !state.Provisioning() && !c.GrantsPending && c.ProlongUntil == nil {
 		return &StateError{"credential " + c.Ref, c.State}
 	}
 	u.then(ProvisioningRequested{c.ID, c.Manager})
@@ -426,7 +426,7 @@ func (u *unit) revoke(ctx context.Context, req habilitation.Request, c store.Cre
 		c.RevokedAt = &u.at
 		u.then(RevocationRequested{c.ID, c.Manager})
 	}
-	c.Reason, c.GrantsPending = reason, false
+	c.Reason, c.GrantsPending, c.ProlongUntil = reason, false, nil
 	if _, err := u.endCopy(ctx, &c, store.CopyOver, ""); err != nil {
 		return err
 	}
@@ -494,12 +494,7 @@ func (cmd *RevocationVerified) apply(ctx context.Context, u *unit) error {
 		return err
 	}
 	params := map[string]string{"definition": u.label(c.Definition), "organization": req.Organization.Name, "at": frenchTime(valueOf(c.RevokedAt))}
-	for _, to := range uniqueAddresses(req.Data["contact_technique_email"], req.Applicant.Email) {
-		if err := u.mail(ctx, req, LetterKeyRevoked, to, "revoked/"+c.ID.String(), params); err != nil {
-			return err
-		}
-	}
-	return nil
+	return u.mailContacts(ctx, req, LetterKeyRevoked, "revoked/"+c.ID.String(), params)
 }
 
 func valueOf[T any](p *T) T {

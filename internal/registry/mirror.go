@@ -233,6 +233,7 @@ func (u *unit) updateGrants(ctx context.Context, req habilitation.Request, g hab
 		}
 		alive = true
 		c.HabilitationID = &g.Habilitation
+		before := c.Scopes
 		if !sameScopes(c.Scopes, g.Scopes) {
 			// Before "issuing" nothing was told to the manager; from then on it may hold the old ones.
 			told := state != habilitation.CredentialRequested && state != habilitation.CredentialPrepared
@@ -243,6 +244,11 @@ func (u *unit) updateGrants(ctx context.Context, req habilitation.Request, g hab
 		}
 		if err := u.tx.SaveCredential(ctx, c, u.at); err != nil {
 			return err
+		}
+		if !sameScopes(before, c.Scopes) {
+			if err := u.reissue(ctx, req, c, before); err != nil {
+				return err
+			}
 		}
 	}
 	if !alive {
@@ -276,15 +282,36 @@ func (u *unit) archive(ctx context.Context, req habilitation.Request) error {
 	}
 	for _, c := range list {
 		policy, known := u.policies.Policy(c.Definition)
-		if !known || !policy.ArchiveRevoke || habilitation.CredentialState(c.State).Final() {
+		if state := habilitation.CredentialState(c.State); !known || state.Final() || state.Revoking() {
 			continue
 		}
-		u.then(ArchiveEnds{CredentialID: c.ID, Manager: c.Manager, At: u.at.Add(policy.ArchiveNotice)})
-		if err := u.write(ctx, req.ID, "token.archive_notice", "credential", c.ID.String(), "", map[string]any{"at": u.at.Add(policy.ArchiveNotice)}); err != nil {
+		if err := u.archiveKey(ctx, req, c, policy); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// archiveKey announces what becomes of a key whose request is archived: it is
+// never left alive, nor ended, without its people being told.
+func (u *unit) archiveKey(ctx context.Context, req habilitation.Request, c store.Credential, policy Policy) error {
+	event, detail := "token.archive_kept", map[string]any(nil)
+	params := map[string]string{"definition": u.label(c.Definition), "organization": req.Organization.Name, "end": "", "until": ""}
+	if c.ExpiresAt != nil {
+		params["until"] = frenchTime(*c.ExpiresAt)
+	}
+	if policy.ArchiveRevoke {
+		at := u.at.Add(policy.ArchiveNotice)
+		u.then(ArchiveEnds{CredentialID: c.ID, Manager: c.Manager, At: at})
+		event, detail, params["end"] = "token.archive_notice", map[string]any{"at": at}, frenchTime(at)
+	}
+	if err := u.write(ctx, req.ID, event, "credential", c.ID.String(), "", detail); err != nil {
+		return err
+	}
+	if err := u.publish(ctx, req, c, event, detail); err != nil {
+		return err
+	}
+	return u.mailContacts(ctx, req, LetterKeyArchived, fmt.Sprintf("archived/%s/%d", c.ID, u.at.Unix()), params)
 }
 
 // RevokeArchived ends a credential whose request is still archived when its

@@ -196,9 +196,12 @@ func (cmd *Wake) apply(_ context.Context, u *unit) error { //nolint:unparam // a
 		u.then(InboundStored{cmd.Inbound})
 	}
 	for _, c := range cmd.Credentials {
-		if c.Revoking {
+		switch {
+		case c.Ending:
+			u.then(EndDue{c.ID, c.Manager, u.at})
+		case c.Revoking:
 			u.then(RevocationRequested{c.ID, c.Manager})
-		} else {
+		default:
 			u.then(ProvisioningRequested{c.ID, c.Manager})
 		}
 	}

@@ -113,6 +113,13 @@ type Policy struct {
 	ArchiveRevoke bool // an archived request loses its keys after ArchiveNotice
 	ArchiveNotice time.Duration
 	EditorFetch   string // link that lets an editor fetch a key: FetchByDeclared, FetchByConsent or another word for none
+	OfflineChecks bool   // APIs read rights in the token itself: new rights, new token
+
+	Notices         []int                            // days before the end at which people are told; nil: the default ones
+	ProlongWindow   time.Duration                    // before the end, in which a key may be prolonged; 0: the default one
+	RotateAfter     func(issued time.Time) time.Time // when a key is replaced by itself; nil: never
+	RotationGrace   time.Duration                    // its overlap
+	RotationCutover bool                             // also at a manager that has none
 }
 
 // Policies gives the policy of a definition, false while none is configured.
@@ -131,6 +138,8 @@ type Settings struct {
 	ReplaceGrace time.Duration
 	OpsAddress   string  // of the people who run the hub; "": none
 	ReplayRate   float64 // replayed messages a second, of one endpoint
+
+	EarliestNotice int // days before an end, the most of all definitions
 
 	// Capabilities of a connector instance, false for one that this hub lacks.
 	Capabilities func(manager string) (connectors.Capabilities, bool)

@@ -54,11 +54,17 @@ func (r *Registry) PlanRotation(ctx context.Context, id uuid.UUID, grace time.Du
 	return PlanRotation(can, grace), err
 }
 
+// CapabilitiesOf gives those of a connector instance, false for one that this hub lacks.
+func (r *Registry) CapabilitiesOf(manager string) (connectors.Capabilities, bool) {
+	if r.settings.Capabilities == nil {
+		return connectors.Capabilities{}, false
+	}
+	return r.settings.Capabilities(manager)
+}
+
 func (r *Registry) capabilities(c store.Credential) (connectors.Capabilities, error) {
-	if r.settings.Capabilities != nil {
-		if can, ok := r.settings.Capabilities(c.Manager); ok {
-			return can, nil
-		}
+	if can, ok := r.CapabilitiesOf(c.Manager); ok {
+		return can, nil
 	}
 	return connectors.Capabilities{}, fmt.Errorf("credential %s is at connector %q, which this hub lacks", c.Ref, c.Manager)
 }
@@ -83,6 +89,7 @@ func (e *GraceError) Error() string {
 // its manager is doing. Of two rotations at once one gets a *StateError.
 type RotateCredential struct {
 	CredentialID uuid.UUID
+	By           *habilitation.Viewer // nil: the hub or an operator
 	Grace        time.Duration
 	Reason       string
 	// AcceptCutover: the interruption that a manager without overlap means was
@@ -101,49 +108,68 @@ func (cmd *RotateCredential) apply(ctx context.Context, u *unit) error {
 	if err != nil {
 		return err
 	}
+	if err := u.permit(cmd.By, habilitation.KeyRotate, req, old); err != nil {
+		return err
+	}
+	if cmd.By != nil && (req.State == habilitation.Archived || req.State == habilitation.Revoked) {
+		return &habilitation.Refusal{Code: RefusedRequestOver, State: req.State, Message: "La demande n’est plus en vigueur : la clé ne peut pas être remplacée."}
+	}
+	cmd.NewID, cmd.Plan, err = u.rotate(ctx, old, req, rotationAsked{cmd.Grace, cmd.Reason, cmd.AcceptCutover})
+	return err
+}
+
+type rotationAsked struct {
+	grace         time.Duration
+	reason        string
+	acceptCutover bool
+}
+
+// rotate makes the credential that takes the place of old, and says what its
+// manager will make of it. Both the request and old are locked.
+func (u *unit) rotate(ctx context.Context, old store.Credential, req habilitation.Request, asked rotationAsked) (uuid.UUID, RotationPlan, error) {
 	if !passes(old, u.at) { // over, though its end may not be recorded yet
-		return &StateError{"credential " + old.Ref, old.State}
+		return uuid.Nil, RotationPlan{}, &StateError{"credential " + old.Ref, old.State}
 	}
 	if err := move(&old, habilitation.CredentialRotate); err != nil {
-		return err
+		return uuid.Nil, RotationPlan{}, err
 	}
 	can, err := u.capabilities(old)
 	if err != nil {
-		return err
+		return uuid.Nil, RotationPlan{}, err
 	}
-	cmd.Plan = PlanRotation(can, cmd.Grace)
-	if cmd.Grace > 0 && cmd.Plan.Overlap == connectors.OverlapNone && !cmd.AcceptCutover {
-		return &NoOverlapError{old.Ref, old.Manager}
+	plan := PlanRotation(can, asked.grace)
+	if asked.grace > 0 && plan.Overlap == connectors.OverlapNone && !asked.acceptCutover {
+		return uuid.Nil, plan, &NoOverlapError{old.Ref, old.Manager}
 	}
-	if cmd.Grace == 0 {
+	if asked.grace == 0 {
 		if err := u.refuseAtOnce(ctx, &old); err != nil {
-			return err
+			return uuid.Nil, plan, err
 		}
 	}
+	old.ProlongUntil = nil // a new one has a life of its own
 	if err := u.tx.SaveCredential(ctx, old, u.at); err != nil {
-		return err
+		return uuid.Nil, plan, err
 	}
 	n := store.NewCredential{
 		ID: uuid.New(), RequestID: req.ID, HabilitationID: valueOf(old.HabilitationID), Definition: old.Definition, Manager: old.Manager,
-		State: string(habilitation.CredentialRequested), Scopes: old.Scopes, Replaces: old.ID, ExpiresAt: valueOf(old.ExpiresAt), Now: u.at,
+		State: string(habilitation.CredentialRequested), Scopes: old.Scopes, Replaces: old.ID, ExpiresAt: valueOf(old.ExpiresAt), AllowedIPs: old.AllowedIps, Now: u.at,
 	}
 	if policy, known := u.policies.Policy(old.Definition); known && policy.Lifetime != nil {
 		n.ExpiresAt = policy.Lifetime(u.at)
 	}
 	c, err := u.tx.InsertCredential(ctx, n, habilitation.CredentialRef)
 	if err != nil {
-		return err
+		return uuid.Nil, plan, err
 	}
 	err = u.tx.InsertRotation(ctx, store.Rotation{
-		CredentialID: c.ID, OldID: old.ID, Grace: cmd.Grace, Reason: cmd.Reason, AskedAt: u.at, AskedBy: u.actor,
+		CredentialID: c.ID, OldID: old.ID, Grace: asked.grace, Reason: asked.reason, AskedAt: u.at, AskedBy: u.actor,
 	})
 	if err != nil {
-		return err
+		return uuid.Nil, plan, err
 	}
 	u.then(ProvisioningRequested{c.ID, c.Manager})
-	cmd.NewID = c.ID
-	return u.write(ctx, req.ID, "token.rotating", "credential", old.ID.String(), cmd.Reason,
-		map[string]any{"manager": old.Manager, "new": c.ID, "grace_s": int(cmd.Grace.Seconds())})
+	return c.ID, plan, u.write(ctx, req.ID, "token.rotating", "credential", old.ID.String(), asked.reason,
+		map[string]any{"manager": old.Manager, "new": c.ID, "grace_s": int(asked.grace.Seconds())})
 }
 
 // refuseAtOnce ends the old key of a rotation here: it stops passing and is no
@@ -233,7 +259,11 @@ func (u *unit) rotated(ctx context.Context, req habilitation.Request, c store.Cr
 // mailContacts sends a letter to the applicant and to the technical and
 // business contacts, once to each address.
 func (u *unit) mailContacts(ctx context.Context, req habilitation.Request, letter, dedup string, params map[string]string) error {
-	for _, to := range uniqueAddresses(req.Applicant.Email, req.Data["contact_technique_email"], req.Data["contact_metier_email"]) {
+	addresses := []string{req.Applicant.Email}
+	for _, key := range habilitation.KeyContacts() {
+		addresses = append(addresses, req.Data[key])
+	}
+	for _, to := range uniqueAddresses(addresses...) {
 		if err := u.mail(ctx, req, letter, to, dedup, params); err != nil {
 			return err
 		}

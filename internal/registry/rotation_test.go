@@ -25,7 +25,7 @@ type lifeBench struct {
 	can   *connectors.Capabilities
 }
 
-func openLife(t *testing.T) lifeBench {
+func openLife(t *testing.T, change ...func(*registry.Policy)) lifeBench {
 	t.Helper()
 	b := open(t, onePolicy{[]string{"m"}})
 	now := time.Now().UTC().Truncate(time.Second)
@@ -39,7 +39,11 @@ func openLife(t *testing.T) lifeBench {
 	if err := report.Err(); err != nil {
 		t.Fatal(err)
 	}
-	r := registry.New(b.store, outbox, catalogue, lifePolicy{}, registry.Settings{
+	policy := registry.Policy{Managers: []string{"m"}, Lifetime: func(t time.Time) time.Time { return t.AddDate(0, 18, 0) }}
+	for _, c := range change {
+		c(&policy)
+	}
+	r := registry.New(b.store, outbox, catalogue, lifePolicy(policy), registry.Settings{
 		PublicURL: "https://hub.example", TokenEnv: "test", LinkLifetime: 7 * 24 * time.Hour,
 		Capabilities: func(name string) (connectors.Capabilities, bool) { return can, name == "m" },
 	}, clock)
@@ -51,13 +55,9 @@ func openLife(t *testing.T) lifeBench {
 	return lifeBench{b, &now, &can}
 }
 
-type lifePolicy struct{}
+type lifePolicy registry.Policy
 
-func (lifePolicy) Policy(string) (registry.Policy, bool) {
-	return registry.Policy{
-		Managers: []string{"m"}, Lifetime: func(t time.Time) time.Time { return t.AddDate(0, 18, 0) },
-	}, true
-}
+func (p lifePolicy) Policy(string) (registry.Policy, bool) { return registry.Policy(p), true }
 
 func (b lifeBench) record(t *testing.T, cmd registry.Command) {
 	t.Helper()
@@ -110,13 +110,15 @@ func (b lifeBench) state(t *testing.T, id uuid.UUID) string {
 // jti reads a text that is a credential's id, as the built-in issuer's tokens do.
 type jti struct{}
 
-func (jti) TokenID(_ context.Context, value string) (uuid.UUID, error) {
+func (jti) ReadToken(_ context.Context, value string) (registry.TokenRef, error) {
 	id, err := uuid.Parse(value)
 	if err != nil {
-		return id, registry.ErrNotOurs
+		return registry.TokenRef{}, registry.ErrNotOurs
 	}
-	return id, nil
+	return registry.TokenRef{ID: id}, nil
 }
+
+func (jti) Refresh(context.Context, time.Duration) error { return nil }
 
 func (b lifeBench) passes(t *testing.T, id uuid.UUID) bool {
 	t.Helper()

@@ -43,6 +43,7 @@ type NewCredential struct {
 	Scopes         []string
 	Replaces       uuid.UUID
 	ExpiresAt      time.Time
+	AllowedIPs     []string // addresses and networks from which the key should be taken; none: any
 	Now            time.Time
 }
 
@@ -56,10 +57,13 @@ func (t *Tx) InsertCredential(ctx context.Context, n NewCredential, ref func(req
 	if n.Scopes == nil {
 		n.Scopes = []string{}
 	}
+	if n.AllowedIPs == nil {
+		n.AllowedIPs = []string{}
+	}
 	err = t.q.InsertCredential(ctx, db.InsertCredentialParams{
 		ID: n.ID, RequestID: n.RequestID, HabilitationID: ptr(n.HabilitationID), Definition: n.Definition, Manager: n.Manager,
 		Number: number, Ref: ref(n.RequestID, int(number)), State: n.State, Scopes: n.Scopes, Replaces: ptr(n.Replaces),
-		ExpiresAt: timePtr(n.ExpiresAt), CreatedAt: n.Now, UpdatedAt: n.Now,
+		ExpiresAt: timePtr(n.ExpiresAt), AllowedIps: n.AllowedIPs, CreatedAt: n.Now, UpdatedAt: n.Now,
 	})
 	if err != nil {
 		return Credential{}, err
@@ -112,7 +116,7 @@ func (t *Tx) SaveCredential(ctx context.Context, c Credential, now time.Time) er
 		ID: c.ID, State: c.State, Manager: c.Manager, HabilitationID: c.HabilitationID, Scopes: c.Scopes, GrantsPending: c.GrantsPending,
 		SecretSealed: c.SecretSealed, Fingerprint: c.Fingerprint, Hint: c.Hint, SubjectID: c.SubjectID, Handle: c.Handle,
 		ExpiresAt: c.ExpiresAt, IssuedAt: c.IssuedAt, OldUntil: c.OldUntil, RevokedAt: c.RevokedAt,
-		VerifiedAt: c.VerifiedAt, Reason: c.Reason, UpdatedAt: now,
+		VerifiedAt: c.VerifiedAt, Reason: c.Reason, ProlongUntil: c.ProlongUntil, AllowedIps: c.AllowedIps, UpdatedAt: now,
 	})
 }
 
@@ -187,8 +191,11 @@ func (t *Tx) RecordStep(ctx context.Context, credentialID uuid.UUID, s Step) err
 	})
 }
 
+// ProvisioningStep is a step as it is kept.
+type ProvisioningStep = db.ProvisioningStep
+
 // Steps gives the steps of a credential.
-func (s *Store) Steps(ctx context.Context, credentialID uuid.UUID) ([]db.ProvisioningStep, error) {
+func (s *Store) Steps(ctx context.Context, credentialID uuid.UUID) ([]ProvisioningStep, error) {
 	return s.q.StepsOf(ctx, credentialID)
 }
 

@@ -95,3 +95,40 @@ func (t *Tx) Notices(ctx context.Context, credentialID uuid.UUID, expiresAt time
 	}
 	return list, err
 }
+
+// CredentialsOfHabilitation gives those that a habilitation of a request holds, oldest first.
+func (s *Store) CredentialsOfHabilitation(ctx context.Context, requestID, habilitationID int64) ([]Credential, error) {
+	rows, err := s.q.CredentialsOfHabilitation(ctx, requestID, &habilitationID)
+	return credentials(rows), err
+}
+
+// DefinitionsWithLiveKeys gives the definitions of live credentials.
+func (s *Store) DefinitionsWithLiveKeys(ctx context.Context) ([]string, error) {
+	return s.q.DefinitionsWithLiveKeys(ctx)
+}
+
+// Issued is a live credential and when it was issued.
+type Issued struct {
+	ID uuid.UUID
+	At time.Time
+}
+
+// CredentialsIssuedBefore walks the live credentials of a definition that were
+// issued before a moment, oldest first: a page behind after, whose zero value is
+// the start.
+func (s *Store) CredentialsIssuedBefore(ctx context.Context, definition string, before time.Time, after Issued, limit int) ([]Issued, error) {
+	rows, err := s.q.CredentialsIssuedBefore(ctx, db.CredentialsIssuedBeforeParams{
+		Definition: definition, Before: &before, AfterIssued: after.At, AfterID: after.ID, MaxRows: int32(limit),
+	})
+	list := make([]Issued, len(rows))
+	for i, row := range rows {
+		list[i] = Issued{row.ID, val(row.IssuedAt)}
+	}
+	return list, err
+}
+
+// CredentialsSignedBy walks the live credentials whose token a signing key
+// signed: a page behind after.
+func (s *Store) CredentialsSignedBy(ctx context.Context, kid string, after uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return s.q.CredentialsByKey(ctx, kid, after, int32(limit))
+}

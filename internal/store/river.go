@@ -41,6 +41,7 @@ type AbandonedCredential struct {
 	ID       uuid.UUID
 	Manager  string
 	Revoking bool
+	Ending   bool // it ended by itself
 }
 
 // AbandonedCredentials gives the credentials that nobody touched since before
@@ -48,15 +49,16 @@ type AbandonedCredential struct {
 // its last try, or deleted.
 func (s *Store) AbandonedCredentials(ctx context.Context, before time.Time, limit int) ([]AbandonedCredential, error) {
 	rows, err := s.pool.Query(ctx, `
-		select c.id, c.manager, c.state in ('revoking', 'revoked_at_hub')
+		select c.id, c.manager, c.state in ('revoking', 'revoked_at_hub'), c.state in ('expired', 'rotating') and not c.grants_pending
 		from credential c
 		where (c.state in ('requested', 'prepared', 'issuing', 'revoking', 'revoked_at_hub')
-		       or c.grants_pending and c.state in ('active', 'expiring', 'rotating'))
+		       or c.state = 'expired' and c.verified_at is null or c.state = 'rotating' and c.old_until < $1
+		       or (c.grants_pending or c.prolong_until is not null) and c.state in ('active', 'expiring', 'rotating'))
 		  and c.manager <> '' and c.updated_at < $1
 		  and not exists (select from provisioning_step p where p.credential_id = c.id and p.state = 'failed')
 		  and not exists (
 			select from river_job j
-			where j.kind in ('provision_credential', 'revoke_credential') and j.state in ('available', 'pending', 'retryable', 'running', 'scheduled')
+			where j.kind in ('provision_credential', 'revoke_credential', 'end_credential') and j.state in ('available', 'pending', 'retryable', 'running', 'scheduled')
 			  and j.args @> jsonb_build_object('credential_id', c.id))
 		order by c.updated_at
 		limit $2`, before, limit)
@@ -112,4 +114,23 @@ func (s *Store) AbandonedRights(ctx context.Context, before time.Time, limit int
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}
+
+// NextTries says when the queue takes up credentials again, by id; none for
+// those with no job that waits.
+func (s *Store) NextTries(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]time.Time, error) {
+	rows, err := s.pool.Query(ctx, `
+		select c.id, min(j.scheduled_at)
+		from unnest($1::uuid[]) c (id)
+		join river_job j on j.args @> jsonb_build_object('credential_id', c.id)
+		where j.kind in ('provision_credential', 'revoke_credential', 'end_credential') and j.state in ('available', 'pending', 'retryable', 'scheduled')
+		group by c.id`, ids)
+	if err != nil {
+		return nil, err
+	}
+	next := map[uuid.UUID]time.Time{}
+	var id uuid.UUID
+	var at time.Time
+	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error { next[id] = at; return nil })
+	return next, err
 }

@@ -14,7 +14,7 @@ import (
 )
 
 const credentialByFingerprint = `-- name: CredentialByFingerprint :one
-select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where fingerprint = $1::bytea limit 1
+select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at, prolong_until, allowed_ips from credential where fingerprint = $1::bytea limit 1
 `
 
 func (q *Queries) CredentialByFingerprint(ctx context.Context, fingerprint []byte) (Credential, error) {
@@ -45,12 +45,14 @@ func (q *Queries) CredentialByFingerprint(ctx context.Context, fingerprint []byt
 		&i.Reason,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ProlongUntil,
+		&i.AllowedIps,
 	)
 	return i, err
 }
 
 const credentialByID = `-- name: CredentialByID :one
-select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where id = $1
+select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at, prolong_until, allowed_ips from credential where id = $1
 `
 
 func (q *Queries) CredentialByID(ctx context.Context, id uuid.UUID) (Credential, error) {
@@ -81,12 +83,14 @@ func (q *Queries) CredentialByID(ctx context.Context, id uuid.UUID) (Credential,
 		&i.Reason,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ProlongUntil,
+		&i.AllowedIps,
 	)
 	return i, err
 }
 
 const credentialsOfRequest = `-- name: CredentialsOfRequest :many
-select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where request_id = $1 order by number
+select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at, prolong_until, allowed_ips from credential where request_id = $1 order by number
 `
 
 func (q *Queries) CredentialsOfRequest(ctx context.Context, requestID int64) ([]Credential, error) {
@@ -123,6 +127,8 @@ func (q *Queries) CredentialsOfRequest(ctx context.Context, requestID int64) ([]
 			&i.Reason,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.ProlongUntil,
+			&i.AllowedIps,
 		); err != nil {
 			return nil, err
 		}
@@ -164,8 +170,8 @@ func (q *Queries) GetRecord(ctx context.Context, connector string, key string) (
 }
 
 const insertCredential = `-- name: InsertCredential :exec
-insert into credential (id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, replaces, expires_at, created_at, updated_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+insert into credential (id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, replaces, expires_at, allowed_ips, created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 `
 
 type InsertCredentialParams struct {
@@ -180,6 +186,7 @@ type InsertCredentialParams struct {
 	Scopes         []string
 	Replaces       *uuid.UUID
 	ExpiresAt      *time.Time
+	AllowedIps     []string
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 }
@@ -197,6 +204,7 @@ func (q *Queries) InsertCredential(ctx context.Context, arg InsertCredentialPara
 		arg.Scopes,
 		arg.Replaces,
 		arg.ExpiresAt,
+		arg.AllowedIps,
 		arg.CreatedAt,
 		arg.UpdatedAt,
 	)
@@ -236,7 +244,7 @@ func (q *Queries) InsertSigningKey(ctx context.Context, arg InsertSigningKeyPara
 }
 
 const lockCredential = `-- name: LockCredential :one
-select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where id = $1 for update
+select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at, prolong_until, allowed_ips from credential where id = $1 for update
 `
 
 func (q *Queries) LockCredential(ctx context.Context, id uuid.UUID) (Credential, error) {
@@ -267,12 +275,14 @@ func (q *Queries) LockCredential(ctx context.Context, id uuid.UUID) (Credential,
 		&i.Reason,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ProlongUntil,
+		&i.AllowedIps,
 	)
 	return i, err
 }
 
 const lockCredentialsOfRequest = `-- name: LockCredentialsOfRequest :many
-select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where request_id = $1 order by number for update
+select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at, prolong_until, allowed_ips from credential where request_id = $1 order by number for update
 `
 
 // Steps lock their credential alone: whoever means to save the rows of a request must hold them.
@@ -310,6 +320,8 @@ func (q *Queries) LockCredentialsOfRequest(ctx context.Context, requestID int64)
 			&i.Reason,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.ProlongUntil,
+			&i.AllowedIps,
 		); err != nil {
 			return nil, err
 		}
@@ -542,8 +554,8 @@ update credential
 set state = $1, manager = $2, habilitation_id = $3, scopes = $4, grants_pending = $5, secret_sealed = $6,
     fingerprint = $7, hint = $8, subject_id = $9, handle = $10, expires_at = $11,
     issued_at = $12, old_until = $13, revoked_at = $14, verified_at = $15,
-    reason = $16, updated_at = $17
-where id = $18
+    reason = $16, prolong_until = $17, allowed_ips = $18, updated_at = $19
+where id = $20
 `
 
 type UpdateCredentialParams struct {
@@ -563,6 +575,8 @@ type UpdateCredentialParams struct {
 	RevokedAt      *time.Time
 	VerifiedAt     *time.Time
 	Reason         string
+	ProlongUntil   *time.Time
+	AllowedIps     []string
 	UpdatedAt      time.Time
 	ID             uuid.UUID
 }
@@ -585,6 +599,8 @@ func (q *Queries) UpdateCredential(ctx context.Context, arg UpdateCredentialPara
 		arg.RevokedAt,
 		arg.VerifiedAt,
 		arg.Reason,
+		arg.ProlongUntil,
+		arg.AllowedIps,
 		arg.UpdatedAt,
 		arg.ID,
 	)
@@ -634,7 +650,7 @@ from credential c
 left join lateral (
     select credential_id, name, state, attempts, class, detail, started_at, finished_at, retry_at from provisioning_step p where p.credential_id = c.id and p.state <> 'done'
     order by p.started_at desc nulls last limit 1) s on true
-where c.state in ('requested', 'prepared', 'issuing', 'revoking', 'revoked_at_hub', 'failed', 'rotating') or c.grants_pending
+where c.state in ('requested', 'prepared', 'issuing', 'revoking', 'revoked_at_hub', 'failed', 'rotating') or c.grants_pending or c.prolong_until is not null
 order by c.updated_at
 limit $1
 `

@@ -12,6 +12,80 @@ import (
 	"github.com/google/uuid"
 )
 
+const credentialsByKey = `-- name: CredentialsByKey :many
+select id from credential
+where state in ('active', 'expiring') and handle -> 'extra' ->> 'kid' = $1::text and id > $2::uuid
+order by id limit $3
+`
+
+// Live credentials whose token a signing key signed, from a place on.
+func (q *Queries) CredentialsByKey(ctx context.Context, kid string, afterID uuid.UUID, maxRows int32) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, credentialsByKey, kid, afterID, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const credentialsIssuedBefore = `-- name: CredentialsIssuedBefore :many
+select id, issued_at from credential
+where definition = $1 and state in ('active', 'expiring') and issued_at < $2
+  and (issued_at, id) > ($3::timestamptz, $4::uuid)
+order by issued_at, id limit $5
+`
+
+type CredentialsIssuedBeforeParams struct {
+	Definition  string
+	Before      *time.Time
+	AfterIssued time.Time
+	AfterID     uuid.UUID
+	MaxRows     int32
+}
+
+type CredentialsIssuedBeforeRow struct {
+	ID       uuid.UUID
+	IssuedAt *time.Time
+}
+
+// Live credentials of a definition that were issued before a moment, oldest first, from a place on.
+func (q *Queries) CredentialsIssuedBefore(ctx context.Context, arg CredentialsIssuedBeforeParams) ([]CredentialsIssuedBeforeRow, error) {
+	rows, err := q.db.Query(ctx, credentialsIssuedBefore,
+		arg.Definition,
+		arg.Before,
+		arg.AfterIssued,
+		arg.AfterID,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CredentialsIssuedBeforeRow
+	for rows.Next() {
+		var i CredentialsIssuedBeforeRow
+		if err := rows.Scan(&i.ID, &i.IssuedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const credentialsNearEnd = `-- name: CredentialsNearEnd :many
 select id, expires_at from credential
 where state in ('active', 'expiring', 'suspended', 'rotating') and expires_at < $1
@@ -43,6 +117,81 @@ func (q *Queries) CredentialsNearEnd(ctx context.Context, before *time.Time, aft
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const credentialsOfHabilitation = `-- name: CredentialsOfHabilitation :many
+select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at, prolong_until, allowed_ips from credential where request_id = $1 and habilitation_id = $2 order by number
+`
+
+func (q *Queries) CredentialsOfHabilitation(ctx context.Context, requestID int64, habilitationID *int64) ([]Credential, error) {
+	rows, err := q.db.Query(ctx, credentialsOfHabilitation, requestID, habilitationID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Credential
+	for rows.Next() {
+		var i Credential
+		if err := rows.Scan(
+			&i.ID,
+			&i.RequestID,
+			&i.HabilitationID,
+			&i.Definition,
+			&i.Manager,
+			&i.Number,
+			&i.Ref,
+			&i.State,
+			&i.Scopes,
+			&i.GrantsPending,
+			&i.SecretSealed,
+			&i.Fingerprint,
+			&i.Hint,
+			&i.SubjectID,
+			&i.Handle,
+			&i.Replaces,
+			&i.ExpiresAt,
+			&i.IssuedAt,
+			&i.OldUntil,
+			&i.RevokedAt,
+			&i.VerifiedAt,
+			&i.Reason,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.ProlongUntil,
+			&i.AllowedIps,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const definitionsWithLiveKeys = `-- name: DefinitionsWithLiveKeys :many
+select distinct definition from credential where state in ('active', 'expiring')
+`
+
+func (q *Queries) DefinitionsWithLiveKeys(ctx context.Context) ([]string, error) {
+	rows, err := q.db.Query(ctx, definitionsWithLiveKeys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var definition string
+		if err := rows.Scan(&definition); err != nil {
+			return nil, err
+		}
+		items = append(items, definition)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

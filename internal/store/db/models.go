@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type AccessToken struct {
@@ -118,6 +119,14 @@ type Credential struct {
 	Reason         string
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	ProlongUntil   *time.Time
+	AllowedIps     []string
+}
+
+type CredentialChange struct {
+	Xid          pgtype.Uint64
+	CredentialID uuid.UUID
+	At           time.Time
 }
 
 type DefinitionSet struct {
@@ -668,6 +677,14 @@ type Rotation struct {
 	AskedBy      string
 	Overlap      string
 	RotatedAt    *time.Time
+}
+
+type SealingProcess struct {
+	ID     uuid.UUID
+	Name   string
+	Active string
+	Keys   []string
+	SeenAt time.Time
 }
 
 type SigningKey struct {

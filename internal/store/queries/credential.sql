@@ -1,6 +1,6 @@
 -- name: InsertCredential :exec
-insert into credential (id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, replaces, expires_at, created_at, updated_at)
-values (@id, @request_id, @habilitation_id, @definition, @manager, @number, @ref, @state, @scopes, @replaces, @expires_at, @created_at, @updated_at);
+insert into credential (id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, replaces, expires_at, allowed_ips, created_at, updated_at)
+values (@id, @request_id, @habilitation_id, @definition, @manager, @number, @ref, @state, @scopes, @replaces, @expires_at, @allowed_ips, @created_at, @updated_at);
 
 -- name: NextCredentialNumber :one
 select coalesce(max(number), 0)::integer + 1 from credential where request_id = @request_id;
@@ -26,7 +26,7 @@ update credential
 set state = @state, manager = @manager, habilitation_id = @habilitation_id, scopes = @scopes, grants_pending = @grants_pending, secret_sealed = @secret_sealed,
     fingerprint = @fingerprint, hint = @hint, subject_id = @subject_id, handle = @handle, expires_at = @expires_at,
     issued_at = @issued_at, old_until = @old_until, revoked_at = @revoked_at, verified_at = @verified_at,
-    reason = @reason, updated_at = @updated_at
+    reason = @reason, prolong_until = @prolong_until, allowed_ips = @allowed_ips, updated_at = @updated_at
 where id = @id;
 
 -- name: UnassignedDefinitions :many
@@ -57,7 +57,7 @@ from credential c
 left join lateral (
     select * from provisioning_step p where p.credential_id = c.id and p.state <> 'done'
     order by p.started_at desc nulls last limit 1) s on true
-where c.state in ('requested', 'prepared', 'issuing', 'revoking', 'revoked_at_hub', 'failed', 'rotating') or c.grants_pending
+where c.state in ('requested', 'prepared', 'issuing', 'revoking', 'revoked_at_hub', 'failed', 'rotating') or c.grants_pending or c.prolong_until is not null
 order by c.updated_at
 limit @max_rows;
 

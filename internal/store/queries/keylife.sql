@@ -25,3 +25,22 @@ on conflict do nothing;
 
 -- name: NoticesOf :many
 select days from expiry_notice where credential_id = @credential_id and expires_at = @expires_at order by days;
+
+-- name: CredentialsOfHabilitation :many
+select * from credential where request_id = @request_id and habilitation_id = @habilitation_id order by number;
+
+-- name: DefinitionsWithLiveKeys :many
+select distinct definition from credential where state in ('active', 'expiring');
+
+-- name: CredentialsIssuedBefore :many
+-- Live credentials of a definition that were issued before a moment, oldest first, from a place on.
+select id, issued_at from credential
+where definition = @definition and state in ('active', 'expiring') and issued_at < @before
+  and (issued_at, id) > (@after_issued::timestamptz, @after_id::uuid)
+order by issued_at, id limit @max_rows;
+
+-- name: CredentialsByKey :many
+-- Live credentials whose token a signing key signed, from a place on.
+select id from credential
+where state in ('active', 'expiring') and handle -> 'extra' ->> 'kid' = @kid::text and id > @after_id::uuid
+order by id limit @max_rows;

@@ -3,6 +3,7 @@ package seal
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"slices"
 )
 
 // FingerprintLen is the length of a fingerprint, in bytes.
@@ -13,8 +14,16 @@ const FingerprintLen = sha256.Size
 // nothing to who has not the ring. It stays the same when the active key
 // changes. Values of different kinds carry a prefix of their own ("address/…").
 func (r *Keyring) Fingerprint(value []byte) []byte {
-	return r.keys[r.fingerprints].mac(value)
+	return r.prints.mac(value)
 }
+
+// FingerprintKey gives the key that makes fingerprints. It is derived from a
+// sealing key one way: it opens nothing, and goes on when that key is destroyed.
+func (r *Keyring) FingerprintKey() []byte { return slices.Clone(r.prints.fingerprint) }
+
+// FingerprintsBy is the id of the key that fingerprints are derived of; "" when
+// they have a key of their own.
+func (r *Keyring) FingerprintsBy() string { return r.fingerprints }
 
 // Fingerprints gives the fingerprint under each key of the ring, Fingerprint
 // first. A look-up that compares with all of them keeps finding what was stored

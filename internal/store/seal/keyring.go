@@ -68,6 +68,9 @@ type Config struct {
 	// again without it.
 	Fingerprints string
 	Keys         []Key
+	// FingerprintKey makes fingerprints instead, so that the key it was derived of
+	// may be destroyed (Keyring.FingerprintKey); empty while Fingerprints does.
+	FingerprintKey []byte
 }
 
 // Keyring seals under its active key and opens under each of its keys. It never
@@ -76,6 +79,7 @@ type Keyring struct {
 	active       string
 	fingerprints string
 	keys         map[string]ringKey
+	prints       ringKey // of which the fingerprint half is used
 }
 
 // ringKey holds what is derived from a key: the key itself is used for nothing else.
@@ -110,12 +114,20 @@ func NewKeyring(c Config) (*Keyring, error) {
 	if _, ok := r.keys[r.active]; !ok {
 		return nil, fmt.Errorf("%w: the active key %q is not in the ring", ErrKey, r.active)
 	}
+	if len(c.FingerprintKey) > 0 {
+		if len(c.FingerprintKey) != sha256.Size {
+			return nil, fmt.Errorf("%w: the fingerprint key has %d bytes, %d wanted", ErrKey, len(c.FingerprintKey), sha256.Size)
+		}
+		r.fingerprints, r.prints.fingerprint = "", slices.Clone(c.FingerprintKey)
+		return r, nil
+	}
 	if r.fingerprints == "" && len(r.keys) == 1 {
 		r.fingerprints = r.active
 	}
 	if _, ok := r.keys[r.fingerprints]; !ok {
 		return nil, fmt.Errorf("%w: with several keys, name the one in the ring that makes fingerprints (%q)", ErrKey, r.fingerprints)
 	}
+	r.prints = r.keys[r.fingerprints]
 	return r, nil
 }
 
