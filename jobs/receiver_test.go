@@ -184,7 +184,9 @@ func TestWhatHubEEHoldsAlreadyIsAdoptedBySIRETAndCOG(t *testing.T) {
 func TestASetUpThatPeopleMustMendWaitsWithAdvice(t *testing.T) {
 	t.Parallel()
 	for advice, change := range map[string]func(*datapasstest.Filing){
-		"signe +":         func(f *datapasstest.Filing) { f.Fields["contact_metier_email"] = datapasstest.Text("m+qf@commune.example.fr") },
+		"signe +": func(f *datapasstest.Filing) {
+			f.Fields["contact_metier_email"] = datapasstest.Text("m+qf@commune.example.fr")
+		},
 		"2 à 4 lettres":   func(f *datapasstest.Filing) { f.Fields["contact_metier_email"] = datapasstest.Text("m@ville.paris") },
 		"10 à 20":         func(f *datapasstest.Filing) { f.Fields["contact_metier_phone_number"] = datapasstest.Text("poste 12") },
 		"l’INSEE n’a pas": func(f *datapasstest.Filing) { f.Organization.INSEE = nil },
