@@ -104,21 +104,6 @@ func Types() []Type {
 		{"invalid_new_organization", "422", "Organisation inconnue", "L’organisation désignée n’est pas connue du hub.", "Vérifiez le SIRET."},
 		{"different_organization", "422", "Même organisation", "La demande appartient déjà à cette organisation.", "Il n’y a rien à faire."},
 
-		// Editors.
-		{"editeur", "403", "Réservé aux éditeurs", "Cette interface est celle des éditeurs de logiciels.", "Appelez avec l’application remise à un éditeur."},
-		{"curseur-trop-ancien", "410", "Curseur trop ancien", "Les changements qui suivent ce curseur ne sont plus gardés.", "Relisez les listes entières, puis reprenez le fil depuis sa fin."},
-		{"invalide", "422", "Valeur refusée", "Une valeur du corps n’est pas admise.", "errors[] la nomme (pointer)."},
-		{"jwk", "422", "Clé publique refusée", "La clé publique n’est pas d’un type admis, ou n’est pas une clé.", "Donnez une JWK publique EC (P-256, P-384) ou OKP (X25519)."},
-		{"jwk-privee", "422", "Clé privée refusée", "La JWK envoyée contient la partie privée : elle n’a pas été gardée.", "Changez de paire de clés, et n’envoyez que la partie publique."},
-		{"cle-not_allowed", "403", "Clé sous consentement", "Le lien déclaré par le formulaire ne suffit pas pour cette définition.", "Demandez le consentement du client."},
-		{"cle-not_ready", "409", "Clé pas encore prête", "La clé est en train d’être faite.", "Attendez le changement key.ready."},
-		{"cle-over", "409", "Clé finie", "La clé est révoquée, remplacée ou expirée.", "Lisez celle qui la remplace, s’il y en a une."},
-		{"cle-gone", "410", "Clé déjà remise", "La clé a déjà été remise, ou sa copie est détruite.", "Demandez son remplacement."},
-		{"cle-holder_only", "409", "Clé de son titulaire", "La clé est chiffrée pour son titulaire : lui seul peut la lire.", "Demandez-la au titulaire."},
-		{"cle-too_often", "409", "Trop de lectures", "La clé a été lue trop de fois sans être accusée.", "Accusez réception d’une de ces lectures."},
-		{"cle-fingerprint", "422", "Empreinte différente", "L’empreinte n’est pas celle de la clé : ce qui est gardé n’est pas ce qui a été remis.", "Relisez la clé ; sa copie reste."},
-		{"cle-unknown_fetch", "422", "Lecture inconnue", "Aucune lecture de cette clé par ce compte n’a cet identifiant.", "Rendez le fetch_id reçu avec la clé."},
-
 		// What is ours.
 		{"indisponible", "503", "Service momentanément indisponible", "La base de données ne répond pas. Rien n’a été fait.", "Renvoyez la même requête après le nombre de secondes de Retry-After."},
 		{"arret", "503", "Arrêt en cours", "Ce processus se termine ; un autre prend la suite. Seul /readyz le répond.", "Le répartiteur de charge le lit : rien à faire."},
