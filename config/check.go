@@ -62,6 +62,7 @@ func check(c *Config, r *report) {
 	between(ck, "introspection.max_age", c.Introspection.MaxAge, 0, time.Hour)
 	between(ck, "rate_limits.per_client", c.RateLimits.PerClient, 1, 1_000_000)
 	between(ck, "rate_limits.per_address", c.RateLimits.PerAddress, 1, 1_000_000)
+	between(ck, "rate_limits.per_visitor", c.RateLimits.PerVisitor, 1, 1_000_000)
 	between(ck, "rate_limits.editor_fetches", c.RateLimits.EditorFetches, 1, 1_000_000)
 	between(ck, "handover.copy_lifetime", c.Handover.CopyLifetime, time.Hour, 90*24*time.Hour)
 	between(ck, "handover.replace_grace", c.Handover.ReplaceGrace, 0, 90*24*time.Hour)

@@ -396,6 +396,7 @@ type Introspection struct {
 type RateLimits struct {
 	PerClient     int `yaml:"per_client" env:"PER_CLIENT"`
 	PerAddress    int `yaml:"per_address" env:"PER_ADDRESS"`
+	PerVisitor    int `yaml:"per_visitor" env:"PER_VISITOR"`       // of one address, for the pages of families: a town hall or an operator's customers share one
 	EditorFetches int `yaml:"editor_fetches" env:"EDITOR_FETCHES"` // of one editor, that fetch keys: one or a batch
 }
 

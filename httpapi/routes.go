@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/httprate"
 
+	"github.com/passerelle-hub/passerelle/httpapi/citizen"
 	"github.com/passerelle-hub/passerelle/httpapi/docs"
 	"github.com/passerelle-hub/passerelle/httpapi/editor"
 	"github.com/passerelle-hub/passerelle/httpapi/handover"
@@ -38,14 +39,16 @@ type Routes struct {
 	Editor     *editor.Handler
 	Mails      *hub.Unsubscribe
 	Docs       *docs.Handler
+	Citizen    *citizen.Handler
 	PerAddress int // requests a minute of one address to pages that need no credential
+	PerVisitor int // the same to the pages of families: several may share an address
 }
 
 // Handler gives the routes with what is around each of them.
 func (rt Routes) Handler() http.Handler {
 	r := chi.NewRouter()
 	r.Use(rt.Around.Request)
-	r.NotFound(notFound)
+	r.NotFound(rt.notFound)
 	r.MethodNotAllowed(methodNotAllowed)
 
 	r.Get("/healthz", rt.Health.Live)
@@ -95,6 +98,12 @@ func (rt Routes) Handler() http.Handler {
 		r.Get("/desinscription/{choice}", rt.Mails.Show)
 		r.Post("/desinscription/{choice}", rt.Mails.Apply)
 	})
+	if rt.Citizen != nil {
+		r.Group(func(r chi.Router) {
+			r.Use(http.NewCrossOriginProtection().Handler, limitByAddress(rt.PerVisitor, rt.Citizen.TooMany))
+			rt.Citizen.Routes(r)
+		})
+	}
 	return r
 }
 
@@ -107,6 +116,15 @@ func tooMany(w http.ResponseWriter, r *http.Request) {
 	p := problem.New(http.StatusTooManyRequests, "trop-de-requetes", "Trop de requêtes", "Attendez un instant avant de recommencer.")
 	p.After = time.Minute
 	problem.Write(w, r, p)
+}
+
+// notFound answers a browser with a page, everyone else with a problem.
+func (rt Routes) notFound(w http.ResponseWriter, r *http.Request) {
+	if rt.Citizen != nil && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		rt.Citizen.NotFound(w, r)
+		return
+	}
+	notFound(w, r)
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {

@@ -28,6 +28,7 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
 	"github.com/passerelle-hub/passerelle/httpapi"
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
+	"github.com/passerelle-hub/passerelle/httpapi/citizen"
 	"github.com/passerelle-hub/passerelle/httpapi/docs"
 	"github.com/passerelle-hub/passerelle/httpapi/handover"
 	hubapi "github.com/passerelle-hub/passerelle/httpapi/hub"
@@ -318,6 +319,12 @@ func (h *hub) openRoutes() error {
 	if err != nil {
 		return err
 	}
+	families, err := citizen.New(citizen.Handler{Store: h.store, Now: h.now, Site: citizen.Site{
+		PublicURL: h.config.Hub.PublicURL, Contact: h.config.Hub.Contact, Trial: h.config.Hub.Environment != config.Production,
+	}})
+	if err != nil {
+		return err
+	}
 	tasks, err := team.New(h.registry)
 	if err != nil {
 		return err
@@ -337,7 +344,8 @@ func (h *hub) openRoutes() error {
 			Machines: &auth.Remembered{Callers: callers, Definitions: h.catalogue.Definitions, For: machineRights}, MaxAge: h.config.Introspection.MaxAge,
 			KeySet: func(ctx context.Context) (jose.JWKS, error) { return jose.Publish(ctx, h.published()...) },
 		},
-		Handover: pages, Team: tasks, V1: h.apiV1(callers), Hub: h.apiHub(callers), Editor: h.apiEditor(callers), Mails: unsubscribe, Docs: documentation, PerAddress: h.config.RateLimits.PerAddress,
+		Handover: pages, Team: tasks, V1: h.apiV1(callers), Hub: h.apiHub(callers), Editor: h.apiEditor(callers), Mails: unsubscribe, Docs: documentation, Citizen: families,
+		PerAddress: h.config.RateLimits.PerAddress, PerVisitor: h.config.RateLimits.PerVisitor,
 	}
 	return nil
 }

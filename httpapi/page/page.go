@@ -29,18 +29,36 @@ type Page struct {
 }
 
 // Set is the pages of one audience.
-type Set struct{ pages map[string]*template.Template }
+type Set struct {
+	pages  map[string]*template.Template
+	policy string
+}
+
+// Frame is what an audience has around its pages.
+type Frame struct {
+	Layout string // a template over Page that shows "main" of Page.Body
+	Policy string // Content-Security-Policy
+}
 
 // Parse reads every *.html of a folder; each defines the template "main".
 // shared are texts of templates that all of them use.
 func Parse(folder fs.FS, funcs template.FuncMap, shared ...string) (*Set, error) {
+	layout, err := files.ReadFile("layout.html")
+	if err != nil {
+		return nil, err
+	}
+	return Frame{string(layout), ContentSecurityPolicy}.Parse(folder, funcs, shared...)
+}
+
+// Parse is Parse for pages in that frame.
+func (f Frame) Parse(folder fs.FS, funcs template.FuncMap, shared ...string) (*Set, error) {
 	names, err := fs.Glob(folder, "*.html")
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{pages: make(map[string]*template.Template, len(names))}
+	s := &Set{pages: make(map[string]*template.Template, len(names)), policy: f.Policy}
 	for _, name := range names {
-		t, err := template.New("layout.html").Funcs(funcs).ParseFS(files, "layout.html")
+		t, err := template.New("layout.html").Funcs(funcs).Parse(f.Layout)
 		if err != nil {
 			return nil, err
 		}
@@ -100,6 +118,7 @@ func (s *Set) Write(w http.ResponseWriter, r *http.Request, status int, name str
 		return
 	}
 	Harden(w)
+	w.Header().Set("Content-Security-Policy", s.policy)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	if _, err := w.Write(out.Bytes()); err != nil {
@@ -107,7 +126,7 @@ func (s *Set) Write(w http.ResponseWriter, r *http.Request, status int, name str
 	}
 }
 
-// Assets serves the stylesheet under /assets/.
+// Assets serves the stylesheet and our scripts under /assets/.
 func Assets() http.Handler {
 	sub, err := fs.Sub(files, "assets")
 	if err != nil {
