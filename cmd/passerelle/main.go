@@ -25,6 +25,7 @@ func commands() []command {
 	return []command{
 		{"serve", "run the hub (--only=http or --only=jobs for one half)", serve},
 		{"demo", "play the whole story with simulated partners (--once --report FILE to check it)", demo},
+		{"simulate", "run one partner alone: `simulate hubee --listen 127.0.0.1:8090 --seed FILE`", simulate},
 		{"migrate", "bring the database's schema up to date", migrate},
 		{"audit", "`audit verify` checks that no history was changed", audit},
 		{"config", "print the effective settings, secrets hidden", printConfig},

@@ -39,11 +39,15 @@ func (s *Server) serve(side string, h http.Handler, w http.ResponseWriter, r *ht
 	s.log.open(call)
 	// Logged before the answer leaves: who has the answer finds the call over.
 	end := func(status int) {
+		over := false
 		s.log.update(call, func(c *Call) {
 			if !c.Done {
-				c.Status, c.Took, c.Done = status, time.Since(started), true
+				c.Status, c.Took, c.Done, over = status, time.Since(started), true, true
 			}
 		})
+		if over && s.opts.Run.Log != nil {
+			s.opts.Run.Log(s.redacted(call))
+		}
 	}
 	// A call that ends without an answer still ends in the log.
 	defer end(0)

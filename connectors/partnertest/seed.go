@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -21,6 +22,18 @@ func DecodeSeed(text []byte, into any) error {
 	}
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return errors.New("a seed is one document")
+	}
+	return nil
+}
+
+// LoadSeed is DecodeSeed of a file; its errors name the file.
+func LoadSeed(file string, into any) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := DecodeSeed(text, into); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	return nil
 }

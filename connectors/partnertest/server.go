@@ -29,6 +29,18 @@ type Options struct {
 	SecretsInURL []Route
 	// KeepCalls bounds the log of calls; default DefaultKeptCalls.
 	KeepCalls int
+	// Faults are in place at the start and after each reset.
+	Faults []Fault
+	// Run is what a process of its own asks for.
+	Run Run
+}
+
+// Run is how a simulator runs that is a process of its own.
+type Run struct {
+	// Remote lets it listen beyond loopback.
+	Remote bool
+	// Log sees each call once it is over. It may be called from any goroutine.
+	Log func(Call)
 }
 
 // Server is the base of one simulator: one clock, one set of faults and one log
@@ -61,14 +73,15 @@ func New(opts Options) *Server {
 	}
 	s.log.secrets.declared = append(s.log.secrets.declared, opts.SecretsInURL...)
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.Inject(opts.Faults...)
 	return s
 }
 
 // Listen serves h on addr and gives the URL ("http://127.0.0.1:41234"). The
-// address must be a loopback one; "" and ":0" take a free port of 127.0.0.1.
-// side names the listener in the log of calls and in routes.
+// address must be a loopback one unless Run.Remote; "" and ":0" take a free port
+// of 127.0.0.1. side names the listener in the log of calls and in routes.
 func (s *Server) Listen(side, addr string, h http.Handler) (string, error) {
-	addr, err := loopback(addr)
+	addr, err := s.opts.Run.Address(addr)
 	if err != nil {
 		return "", fmt.Errorf("partnertest: %s: %w", s.opts.Name, err)
 	}
@@ -182,9 +195,13 @@ func (s *Server) Reset() {
 	if s.opts.Reset != nil {
 		s.opts.Reset()
 	}
+	s.Inject(s.opts.Faults...)
 }
 
-func loopback(addr string) (string, error) {
+// Address gives where to listen: "" and a missing host are 127.0.0.1. An address
+// that is not a loopback one is an error unless Remote; one that means every
+// interface always is, since the URLs that a simulator publishes name its host.
+func (r Run) Address(addr string) (string, error) {
 	if addr == "" {
 		addr = ":0"
 	}
@@ -196,7 +213,11 @@ func loopback(addr string) (string, error) {
 	case "", "localhost":
 		host = "127.0.0.1"
 	default:
-		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		ip := net.ParseIP(host)
+		switch {
+		case ip != nil && ip.IsUnspecified():
+			return "", fmt.Errorf("%s means every interface: name the one that clients call", addr)
+		case !r.Remote && (ip == nil || !ip.IsLoopback()):
 			return "", fmt.Errorf("%s is not a loopback address", addr)
 		}
 	}

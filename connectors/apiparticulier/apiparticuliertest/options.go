@@ -107,4 +107,5 @@ type Options struct {
 	Clock     *partnertest.Clock
 	Latency   func(*http.Request) time.Duration
 	KeepCalls int
+	Run       partnertest.Run
 }

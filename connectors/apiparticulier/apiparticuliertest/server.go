@@ -75,7 +75,7 @@ func Start(opts Options) (*Server, error) {
 		return nil, err
 	}
 	s.Server = partnertest.New(partnertest.Options{
-		Name: "apiparticulier", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls,
+		Name: "apiparticulier", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls, Run: opts.Run,
 		State: func() any { return s.Snapshot() }, Reset: s.load, Control: s.control(),
 	})
 	s.load()

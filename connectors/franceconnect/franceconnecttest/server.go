@@ -96,7 +96,7 @@ func Start(opts Options) (*Server, error) {
 		return nil, err
 	}
 	s.Server = partnertest.New(partnertest.Options{
-		Name: "franceconnect", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls,
+		Name: "franceconnect", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls, Run: opts.Run,
 		State: func() any { return s.Snapshot() }, Reset: s.reset, Control: s.control(),
 	})
 	if err := s.load(); err != nil {
@@ -227,7 +227,13 @@ func (p DataProvider) check() error {
 func (s *Server) Issuer() string { return s.issuer }
 
 // CheckTokenURL is where data providers ask about a token.
-func (s *Server) CheckTokenURL() string { return s.url + basePath + "/checktoken" }
+func (s *Server) CheckTokenURL() string { return CheckTokenOf(s.url) }
+
+// CheckTokenOf is the same of a FranceConnect of another process, by its URL
+// with or without its path.
+func CheckTokenOf(url string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(url, "/"), basePath) + basePath + "/checktoken"
+}
 
 // JWKSURL is where the keys are published.
 func (s *Server) JWKSURL() string { return s.url + basePath + "/jwks" }

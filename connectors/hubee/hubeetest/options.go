@@ -76,6 +76,7 @@ type Options struct {
 	Clock     *partnertest.Clock
 	Latency   func(*http.Request) time.Duration
 	KeepCalls int
+	Run       partnertest.Run
 }
 
 // DefaultMaxFile is HubEE's limit for one attachment, in bytes.

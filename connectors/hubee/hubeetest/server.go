@@ -79,7 +79,7 @@ func Start(opts Options) (*Server, error) {
 		}
 	}
 	s.Server = partnertest.New(partnertest.Options{
-		Name: "hubee", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls,
+		Name: "hubee", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls, Run: opts.Run,
 		State: func() any { return s.Snapshot() }, Reset: s.reset, Control: s.control(),
 	})
 	if err := s.load(); err != nil {
