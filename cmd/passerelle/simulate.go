@@ -30,15 +30,15 @@ type simulation struct {
 	run          partnertest.Run
 }
 
-// simulated is a partner that can be run alone. open declares its own flags and
+// loner is a partner that can be run alone. open declares its own flags and
 // gives what starts it once they are read.
-type simulated struct {
+type loner struct {
 	name, summary string
 	open          func(fs *flag.FlagSet) func(simulation) (simulator, error)
 }
 
-func simulatedPartners() []simulated {
-	return []simulated{
+func simulatedPartners() []loner {
+	return []loner{
 		{"hubee", "HubEE V1: folders of families for communes", openHubEE},
 		{"franceconnect", "FranceConnect v2: logs invented citizens in", openFranceConnect},
 		{"api-particulier", "API Particulier: the quotient familial of the same people", openAPIParticulier},
@@ -70,7 +70,7 @@ func simulate(ctx context.Context, env environment, args []string) error {
 	return &usageError{usage}
 }
 
-func (p simulated) simulate(ctx context.Context, env environment, args []string) error {
+func (p loner) simulate(ctx context.Context, env environment, args []string) error {
 	fs := flag.NewFlagSet("passerelle simulate "+p.name, flag.ContinueOnError)
 	fs.SetOutput(env.stderr)
 	var s simulation
@@ -157,7 +157,7 @@ func seeded[S any](file string, load func(string) (S, error), example func() (S,
 	}
 	seed, err := load(file)
 	if errors.Is(err, os.ErrNotExist) {
-		return seed, &usageError{fmt.Sprintf("--seed: %v", err)}
+		return seed, &usageError{fmt.Sprintf("--seed %s: no such file", file)}
 	}
 	return seed, err
 }
