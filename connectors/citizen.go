@@ -14,9 +14,10 @@ type IdentityProvider interface {
 	// Authorize gives the address to send her browser to. State and Nonce are 64 hex
 	// characters, drawn and kept (hashed) by the caller.
 	Authorize(ctx context.Context, a Authorization) (string, error)
-	// Exchange turns a callback's code into who she is, everything verified. A code
-	// is sent once: after a lost answer she starts again. Causes, for errors.Is:
-	// ErrCodeSpent, ErrUnverified.
+	// Exchange turns a callback into who she is, everything verified. A code is sent
+	// once: after a lost answer she starts again. Causes, for errors.Is:
+	// ErrCancelled, ErrCodeSpent, ErrUnverified; else the class says whether she may
+	// try again (Temporary) or whether somebody must look (Rejected, Unauthorized).
 	Exchange(ctx context.Context, c Callback) (Citizen, error)
 	// Logout gives the address that ends her session there.
 	Logout(ctx context.Context, idToken Secret, state string) (string, error)
@@ -25,12 +26,29 @@ type IdentityProvider interface {
 
 // Causes that an IdentityProvider gives beside the class of its error.
 var (
-	// ErrCodeSpent: the code is unknown, used or too old. She may start again.
+	// ErrCancelled: she came back without identifying herself. Nothing is wrong.
+	ErrCancelled = errors.New("the citizen cancelled")
+	// ErrCodeSpent: the code, or the token it gave, is unknown, used or too old. She
+	// may start again.
 	ErrCodeSpent = errors.New("the code cannot be exchanged")
 	// ErrUnverified: an answer that is not what was asked for: signature, issuer,
 	// audience, nonce, subject, missing claims. An alert; nothing of it is used.
 	ErrUnverified = errors.New("the answer is not to be believed")
 )
+
+// UnverifiedError says what of an answer is not to be believed, in two labels
+// fit for a metric; errors.Is finds ErrUnverified in it. It holds nothing of the
+// answer.
+type UnverifiedError struct {
+	Part   string // "callback", "token", "id_token" or "userinfo"
+	Reason string // e.g. "wrong nonce"
+}
+
+// Error gives both labels.
+func (e *UnverifiedError) Error() string { return e.Part + ": " + e.Reason }
+
+// Unwrap gives ErrUnverified.
+func (e *UnverifiedError) Unwrap() error { return ErrUnverified }
 
 // Authorization is one departure to the identity provider.
 type Authorization struct {
@@ -41,7 +59,8 @@ type Authorization struct {
 // Callback is what the browser brought back, and the nonce that was sent.
 type Callback struct {
 	Code   Secret
-	Issuer string // iss of the callback
+	Issuer string // iss of the callback; "" when it had none, which is refused
+	Error  string // error of the callback, e.g. "access_denied"; "" beside a code
 	Nonce  string
 }
 
@@ -51,6 +70,7 @@ type Citizen struct {
 	ACR         string
 	Identity    PivotIdentity
 	Token       Secret    // for one QuotientSource call, in memory only
+	TokenAt     time.Time // the token's answer arrived: its age counts from here (FC-7)
 	TokenBy     time.Time // no call starts after this (api-particulier.md, AP-2)
 	IDToken     Secret    // for logout only
 }
@@ -61,18 +81,28 @@ type Citizen struct {
 // ByFranceConnect makes one attempt: journeys own the budget and the retries.
 // Errors: the class says what to do next, a *QuotientError beside it why.
 type QuotientSource interface {
-	ByFranceConnect(ctx context.Context, q QuotientQuestion) (Family, error)
+	ByFranceConnect(ctx context.Context, q QuotientQuestion) (QuotientAnswer, error)
 	HealthChecker
 }
 
 // QuotientQuestion is one question about one family for one recipient.
 type QuotientQuestion struct {
-	Token     Secret // Citizen.Token
-	Recipient string // SIRET of the commune of the transaction
-	Month     *Month // nil: the current one
-	Fresh     bool   // past the partner's cache, whose key is blind to the month
+	Token     Secret    // Citizen.Token
+	TokenBy   time.Time // Citizen.TokenBy: after it nothing is sent, the cause is QuotientToken
+	Recipient string    // SIRET of the commune of the transaction
+	Month     *Month    // nil: the current one
+	Fresh     bool      // past the partner's cache, whose key is blind to the month
 	// Scopes reduce the answer to what the commune's habilitation covers, whatever the token opens.
+	// At least one of cnaf_quotient_familial, cnaf_allocataires, cnaf_enfants; the
+	// address (cnaf_adresse) is never read.
 	Scopes []string
+}
+
+// QuotientAnswer is what came, and what the record of the exchange keeps of it.
+type QuotientAnswer struct {
+	Family    Family
+	RequestID string // X-Request-ID
+	Cached    bool   // from the partner's cache of 24 h, whose key is blind to the month
 }
 
 // QuotientCause is why there is no quotient, as the table of api-particulier.md, 4
@@ -98,7 +128,9 @@ const (
 type QuotientError struct {
 	Cause     QuotientCause
 	Code      string // e.g. "35003"
+	Provider  string // "CNAF", "MSA", "CNAF & MSA", "FranceConnect"...; "" when not told
 	RequestID string // X-Request-ID
+	Unlisted  bool   // the table does not know the code: decided on the status alone, worth an alert
 	Err       error
 }
 

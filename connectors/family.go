@@ -49,11 +49,12 @@ type Quotient struct {
 	ComputedIn Month  `json:"computed_in"`
 }
 
-// FamilyMember is an allocataire or a child.
+// FamilyMember is an allocataire or a child, who may be one to be born: then
+// names may be empty.
 type FamilyMember struct {
 	BirthName  string  `json:"birth_name"`
 	UsualName  *string `json:"usual_name"`
 	GivenNames string  `json:"given_names"`
 	BirthDate  string  `json:"birth_date"` // YYYY-MM-DD; month, day or all may be zeros: never parse it as a date without care
-	Sex        string  `json:"sex"`        // "F" or "M"
+	Sex        string  `json:"sex"`        // "F", "M", or "" for a child to be born
 }
