@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"codeberg.org/go-pdf/fpdf"
-	"golang.org/x/image/font/gofont/gobold"
 	"golang.org/x/image/font/gofont/goregular"
 
 	"github.com/passerelle-hub/passerelle/connectors"
@@ -21,6 +20,7 @@ const (
 	textSize   = 10.5
 	headSize   = 13
 	titleSize  = 18
+	grey       = 85 // of labels: contrast of 7 to 1 on white
 )
 
 var months = [...]string{"janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre"}
@@ -70,11 +70,11 @@ type page struct{ *fpdf.Fpdf }
 
 // pdf writes what the other two files hold, for people. Its font is Unicode's
 // Latin, Greek and Cyrillic; title and language are set. It is not tagged: the
-// library cannot, the same content is given as a page (qf-form.md, D-29).
+// library cannot, the same content is given as a page (qf-form.md, D-29). One
+// font: each costs as much time as all the rest.
 func (f Form) pdf() ([]byte, error) {
 	p := page{fpdf.New("P", "mm", "A4", "")}
 	p.AddUTF8FontFromBytes("go", "", goregular.TTF)
-	p.AddUTF8FontFromBytes("go", "B", gobold.TTF)
 	p.SetLang("fr-FR")
 	p.SetTitle("Quotient familial, dossier "+f.Reference, true)
 	p.SetAuthor("Passerelle", true)
@@ -89,7 +89,7 @@ func (f Form) pdf() ([]byte, error) {
 		p.CellFormat(0, 5, fmt.Sprintf("Dossier %s, page %d", f.Reference, p.PageNo()), "", 0, "C", false, 0, "")
 	})
 	p.AddPage()
-	p.SetFont("go", "B", titleSize)
+	p.SetFont("go", "", titleSize)
 	p.MultiCell(0, 9, "Quotient familial", "", "L", false)
 	at := f.At.In(paris)
 	p.line("Référence du dossier", f.Reference)
@@ -141,7 +141,7 @@ func (p page) bytes() ([]byte, error) {
 
 func (p page) head(text string) {
 	p.Ln(4)
-	p.SetFont("go", "B", headSize)
+	p.SetFont("go", "", headSize)
 	p.MultiCell(0, 8, text, "", "L", false)
 }
 
@@ -151,9 +151,10 @@ func (p page) text(text string) {
 }
 
 func (p page) line(label, value string) {
-	p.SetFont("go", "B", textSize)
-	p.CellFormat(labelWidth, lineHeight, label, "", 0, "L", false, 0, "")
 	p.SetFont("go", "", textSize)
+	p.SetTextColor(grey, grey, grey)
+	p.CellFormat(labelWidth, lineHeight, label, "", 0, "L", false, 0, "")
+	p.SetTextColor(0, 0, 0)
 	p.MultiCell(0, lineHeight, value, "", "L", false)
 }
 

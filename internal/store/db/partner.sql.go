@@ -87,11 +87,12 @@ const partnerFailed = `-- name: PartnerFailed :one
 insert into partner (name, class, reason, failures, since)
 values ($1, $2, $3, 1, now())
 on conflict (name) do update
-set class = excluded.class, reason = excluded.reason, failures = partner.failures + 1, since = coalesce(partner.since, now())
+set class = excluded.class, reason = excluded.reason, failures = partner.failures + case when partner.paused_until > now() then 0 else 1 end, since = coalesce(partner.since, now())
 returning failures
 `
 
-// One more failure in a row.
+// One more failure in a row. Calls that were under way when the partner was paused say nothing new: many at once
+// would make it rest for the longest time.
 func (q *Queries) PartnerFailed(ctx context.Context, name string, class string, reason string) (int32, error) {
 	row := q.db.QueryRow(ctx, partnerFailed, name, class, reason)
 	var failures int32

@@ -13,7 +13,7 @@ import (
 )
 
 const credentialByRef = `-- name: CredentialByRef :one
-select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at from credential where manager = $1 and ref = $2
+select id, request_id, habilitation_id, definition, manager, number, ref, state, scopes, grants_pending, secret_sealed, fingerprint, hint, subject_id, handle, replaces, expires_at, issued_at, old_until, revoked_at, verified_at, reason, created_at, updated_at, prolong_until, allowed_ips from credential where manager = $1 and ref = $2
 `
 
 func (q *Queries) CredentialByRef(ctx context.Context, manager string, ref string) (Credential, error) {
@@ -44,6 +44,8 @@ func (q *Queries) CredentialByRef(ctx context.Context, manager string, ref strin
 		&i.Reason,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ProlongUntil,
+		&i.AllowedIps,
 	)
 	return i, err
 }

@@ -14,11 +14,12 @@ set paused_until = excluded.paused_until, paused_by = excluded.paused_by, class 
 where excluded.paused_by <> 'hub' or partner.paused_until is null or partner.paused_by = 'hub';
 
 -- name: PartnerFailed :one
--- One more failure in a row.
+-- One more failure in a row. Calls that were under way when the partner was paused say nothing new: many at once
+-- would make it rest for the longest time.
 insert into partner (name, class, reason, failures, since)
 values (@name, @class, @reason, 1, now())
 on conflict (name) do update
-set class = excluded.class, reason = excluded.reason, failures = partner.failures + 1, since = coalesce(partner.since, now())
+set class = excluded.class, reason = excluded.reason, failures = partner.failures + case when partner.paused_until > now() then 0 else 1 end, since = coalesce(partner.since, now())
 returning failures;
 
 -- name: PartnerOK :one
