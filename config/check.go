@@ -56,6 +56,7 @@ func check(c *Config, r *report) {
 	ck.mail()
 	ck.egress()
 	ck.hubee()
+	ck.citizens()
 	ck.webhooks()
 	between(ck, "introspection.tokens", c.Introspection.Tokens, 1000, 100_000_000)
 	between(ck, "handover.link_lifetime", c.Handover.LinkLifetime, time.Minute, 30*24*time.Hour)

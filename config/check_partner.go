@@ -102,6 +102,57 @@ func (ck checker) hubee() {
 	between(ck, "hubee.keep", h.Keep, h.GiveUpAfter, 365*24*time.Hour)
 }
 
+// maxClientSecrets: one while the other replaces it (franceconnect.md, FC-12).
+const maxClientSecrets = 2
+
+// citizens checks FranceConnect and API Particulier, which go together: the token
+// of the one opens the other.
+func (ck checker) citizens() {
+	f, a := ck.c.FranceConnect, ck.c.APIParticulier
+	if a.Enabled() {
+		ck.url("api_particulier.url", a.URL)
+		ck.exists("api_particulier.ca_file", a.CAFile, false)
+	}
+	if !f.Enabled() {
+		if f.ClientID != "" || len(f.ClientSecrets) > 0 || !f.ClientKey.IsZero() {
+			ck.at("franceconnect.issuer", "missing: a client is given without it")
+		}
+		if a.Enabled() {
+			ck.at("api_particulier.url", "demands franceconnect.issuer: a citizen's token opens it")
+		}
+		return
+	}
+	if u := ck.url("franceconnect.issuer", f.Issuer); u != nil && (u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(u.Path, "/")) {
+		ck.at("franceconnect.issuer", "is not an issuer: no query, and no slash at its end")
+	}
+	if f.ClientID == "" {
+		ck.at("franceconnect.client_id", "missing")
+	}
+	switch {
+	case f.ClientKey.IsZero() && len(f.ClientSecrets) == 0:
+		ck.at("franceconnect.client_secrets", "missing")
+	case !f.ClientKey.IsZero() && len(f.ClientSecrets) > 0:
+		ck.at("franceconnect.client_key", "is given beside client_secrets: the client proves itself with one or the other")
+	case len(f.ClientSecrets) > maxClientSecrets:
+		ck.at("franceconnect.client_secrets", "%d secrets are given: %d at most", len(f.ClientSecrets), maxClientSecrets)
+	}
+	for i, secret := range f.ClientSecrets {
+		at := index("franceconnect.client_secrets", i)
+		if secret.IsZero() {
+			ck.at(at, "missing")
+		}
+		ck.secret(at, secret, minSecret)
+	}
+	oneOf(ck, "franceconnect.algorithm", f.Algorithm, ES256, RS256)
+	ck.exists("franceconnect.ca_file", f.CAFile, false)
+	if !a.Enabled() {
+		ck.at("franceconnect.issuer", "demands api_particulier.url: there would be nothing to show")
+	}
+	if !ck.c.HubEE.Enabled() {
+		ck.at("franceconnect.issuer", "demands hubee.url: there would be nowhere to send a quotient")
+	}
+}
+
 func (ck checker) issuers() {
 	names := ck.unique()
 	tokens := ck.unique()

@@ -90,6 +90,10 @@ func TestPartnerFaults(t *testing.T) {
 		secret  = "0123456789abcdef"
 		source  = "datapass: {sources: [{name: a, secrets: [" + secret + "]"
 		manager = "connectors: [{name: m, type: kong}]\n"
+		fc      = "franceconnect: {issuer: 'https://f.fr/api/v2'"
+		fcOK    = ", client_id: a, client_secrets: [" + secret + "]"
+		qf      = "api_particulier: {url: 'https://p.fr'}\n"
+		hubee   = "hubee: {url: 'https://h.fr', token_url: 'https://h.fr/token', client_id: a, client_secret: b}\n"
 		entry   = manager + "provisioning: [{definition: d, managers: [m]"
 	)
 	runFaults(t, []faultCase{
@@ -109,6 +113,20 @@ func TestPartnerFaults(t *testing.T) {
 		{"a source's API without a secret", source + ", api: {url: 'https://a.fr', client_id: b}}]}", nil, "passerelle.yml:1: datapass.sources[0].api.client_secret: missing"},
 		{"catching up without an API", source + ", catch_up_every: 5m}]}", nil, "passerelle.yml:1: datapass.sources[0].catch_up_every: demands datapass.sources[0].api.url"},
 		{"catching up without a pause", source + ", catch_up_every: 1ms, api: {url: 'https://a.fr', client_id: b, client_secret: c}}]}", nil, "passerelle.yml:1: datapass.sources[0].catch_up_every: 1ms is out of range: from 1s to 168h"},
+
+		{"citizens' identity without a place to send anything", fc + fcOK + "}\n" + qf, nil, "passerelle.yml:1: franceconnect.issuer: demands hubee.url: there would be nowhere to send a quotient"},
+		{"citizens' identity without quotients", fc + fcOK + "}\n" + hubee, nil, "passerelle.yml:1: franceconnect.issuer: demands api_particulier.url: there would be nothing to show"},
+		{"quotients without citizens", qf, nil, "passerelle.yml:1: api_particulier.url: demands franceconnect.issuer: a citizen's token opens it"},
+		{"a client of FranceConnect without an issuer", "franceconnect: {client_id: a}", nil, "passerelle.yml:1: franceconnect.issuer: missing: a client is given without it"},
+		{"an issuer with a slash", "franceconnect: {issuer: 'https://f.fr/api/v2/'" + fcOK + "}\n" + qf + hubee, nil, "passerelle.yml:1: franceconnect.issuer: is not an issuer: no query, and no slash at its end"},
+		{"a FranceConnect in clear", "franceconnect: {issuer: 'http://f.fr/api/v2'" + fcOK + "}\n" + qf + hubee, nil, "passerelle.yml:1: franceconnect.issuer: must be https: only loopback may be http"},
+		{"a FranceConnect without a client", fc + ", client_secrets: [" + secret + "]}\n" + qf + hubee, nil, "passerelle.yml:1: franceconnect.client_id: missing"},
+		{"a FranceConnect without a secret", fc + ", client_id: a}\n" + qf + hubee, nil, "passerelle.yml:1: franceconnect.client_secrets: missing"},
+		{"a FranceConnect with three secrets", fc + ", client_id: a, client_secrets: [a-" + secret + ", b-" + secret + ", c-" + secret + "]}\n" + qf + hubee, nil, "passerelle.yml:1: franceconnect.client_secrets: 3 secrets are given: 2 at most"},
+		{"a FranceConnect with a short secret", fc + ", client_id: a, client_secrets: [short]}\n" + qf + hubee, nil, "passerelle.yml:1: franceconnect.client_secrets[0]: is too short: 16 characters at least"},
+		{"a FranceConnect with a secret and a key", fc + fcOK + ", client_key: k}\n" + qf + hubee, nil, "passerelle.yml:1: franceconnect.client_key: is given beside client_secrets: the client proves itself with one or the other"},
+		{"a FranceConnect that signs with a shared secret", fc + fcOK + ", algorithm: HS256}\n" + qf + hubee, nil, `passerelle.yml:1: franceconnect.algorithm: "HS256" is not one of ES256, RS256`},
+		{"an API Particulier in clear", fc + fcOK + "}\napi_particulier: {url: 'http://p.fr'}\n" + hubee, nil, "passerelle.yml:2: api_particulier.url: must be https: only loopback may be http"},
 
 		{"an issuer of people's tokens without a name", "auth: {issuers: [{issuer: 'https://a.fr', audience: h, jwks: 'https://a.fr/jwks'}]}", nil, "passerelle.yml:1: auth.issuers[0].name: missing"},
 		{"an issuer without an issuer", "auth: {issuers: [{name: a, audience: h, jwks: 'https://a.fr/jwks'}]}", nil, "passerelle.yml:1: auth.issuers[0].issuer: is not an https URL"},

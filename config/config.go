@@ -10,26 +10,28 @@ import (
 // Config is the whole of the settings. Load fills and checks it; nobody
 // changes it afterwards.
 type Config struct {
-	Hub           Hub            `yaml:"hub" envPrefix:"HUB_"`
-	HTTP          HTTP           `yaml:"http" envPrefix:"HTTP_"`
-	Ops           Ops            `yaml:"ops" envPrefix:"OPS_"`
-	Database      Database       `yaml:"database" envPrefix:"DATABASE_"`
-	Sealing       Sealing        `yaml:"sealing" envPrefix:"SEALING_"`
-	Log           Log            `yaml:"log" envPrefix:"LOG_"`
-	Jobs          Jobs           `yaml:"jobs" envPrefix:"JOBS_"`
-	DataPass      DataPass       `yaml:"datapass" envPrefix:"DATAPASS_"`
-	Auth          Auth           `yaml:"auth" envPrefix:"AUTH_"`
-	Definitions   Definitions    `yaml:"definitions" envPrefix:"DEFINITIONS_"`
-	Connectors    []Connector    `yaml:"connectors" envPrefix:"CONNECTORS_"`
-	Provisioning  []Provisioning `yaml:"provisioning" envPrefix:"PROVISIONING_"`
-	Mail          Mail           `yaml:"mail" envPrefix:"MAIL_"`
-	Egress        Egress         `yaml:"egress" envPrefix:"EGRESS_"`
-	Webhooks      Webhooks       `yaml:"webhooks" envPrefix:"WEBHOOKS_"`
-	Handover      Handover       `yaml:"handover" envPrefix:"HANDOVER_"`
-	Introspection Introspection  `yaml:"introspection" envPrefix:"INTROSPECTION_"`
-	HubEE         HubEE          `yaml:"hubee" envPrefix:"HUBEE_"`
-	RateLimits    RateLimits     `yaml:"rate_limits" envPrefix:"RATE_LIMITS_"`
-	Editors       Editors        `yaml:"editors" envPrefix:"EDITORS_"`
+	Hub            Hub            `yaml:"hub" envPrefix:"HUB_"`
+	HTTP           HTTP           `yaml:"http" envPrefix:"HTTP_"`
+	Ops            Ops            `yaml:"ops" envPrefix:"OPS_"`
+	Database       Database       `yaml:"database" envPrefix:"DATABASE_"`
+	Sealing        Sealing        `yaml:"sealing" envPrefix:"SEALING_"`
+	Log            Log            `yaml:"log" envPrefix:"LOG_"`
+	Jobs           Jobs           `yaml:"jobs" envPrefix:"JOBS_"`
+	DataPass       DataPass       `yaml:"datapass" envPrefix:"DATAPASS_"`
+	Auth           Auth           `yaml:"auth" envPrefix:"AUTH_"`
+	Definitions    Definitions    `yaml:"definitions" envPrefix:"DEFINITIONS_"`
+	Connectors     []Connector    `yaml:"connectors" envPrefix:"CONNECTORS_"`
+	Provisioning   []Provisioning `yaml:"provisioning" envPrefix:"PROVISIONING_"`
+	Mail           Mail           `yaml:"mail" envPrefix:"MAIL_"`
+	Egress         Egress         `yaml:"egress" envPrefix:"EGRESS_"`
+	Webhooks       Webhooks       `yaml:"webhooks" envPrefix:"WEBHOOKS_"`
+	Handover       Handover       `yaml:"handover" envPrefix:"HANDOVER_"`
+	Introspection  Introspection  `yaml:"introspection" envPrefix:"INTROSPECTION_"`
+	HubEE          HubEE          `yaml:"hubee" envPrefix:"HUBEE_"`
+	FranceConnect  FranceConnect  `yaml:"franceconnect" envPrefix:"FRANCECONNECT_"`
+	APIParticulier APIParticulier `yaml:"api_particulier" envPrefix:"API_PARTICULIER_"`
+	RateLimits     RateLimits     `yaml:"rate_limits" envPrefix:"RATE_LIMITS_"`
+	Editors        Editors        `yaml:"editors" envPrefix:"EDITORS_"`
 
 	trail trail
 }
@@ -331,6 +333,40 @@ type HubEEOnboarding struct {
 
 // Enabled reports whether the hub registers communes itself.
 func (o HubEEOnboarding) Enabled() bool { return o.ClientID != "" }
+
+// FranceConnect identifies citizens (franceconnect.md). Its redirect addresses
+// follow from hub.public_url.
+type FranceConnect struct {
+	Issuer        string              `yaml:"issuer" env:"ISSUER"` // https://oidc.franceconnect.gouv.fr/api/v2
+	ClientID      string              `yaml:"client_id" env:"CLIENT_ID"`
+	ClientSecrets []connectors.Secret `yaml:"client_secrets" env:"CLIENT_SECRETS"` // tried in order: two while one replaces the other
+	ClientKey     connectors.Secret   `yaml:"client_key" env:"CLIENT_KEY"`         // PEM: private_key_jwt instead of secrets
+	ClientKeyID   string              `yaml:"client_key_id" env:"CLIENT_KEY_ID"`
+	Algorithm     SignatureAlgorithm  `yaml:"algorithm" env:"ALGORITHM"` // of what it signs, and no other
+	PKCE          bool                `yaml:"pkce" env:"PKCE"`           // FranceConnect refuses it
+	CAFile        string              `yaml:"ca_file" env:"CA_FILE" kind:"path"`
+}
+
+// SignatureAlgorithm is one of those a partner may be pinned to.
+type SignatureAlgorithm string
+
+// The algorithms.
+const (
+	ES256 SignatureAlgorithm = "ES256"
+	RS256 SignatureAlgorithm = "RS256"
+)
+
+// Enabled reports whether citizens can identify themselves.
+func (f FranceConnect) Enabled() bool { return f.Issuer != "" }
+
+// APIParticulier gives families' quotients (api-particulier.md).
+type APIParticulier struct {
+	URL    string `yaml:"url" env:"URL"` // https://particulier.api.gouv.fr
+	CAFile string `yaml:"ca_file" env:"CA_FILE" kind:"path"`
+}
+
+// Enabled reports whether quotients can be asked for.
+func (a APIParticulier) Enabled() bool { return a.URL != "" }
 
 // Egress bounds what goes to URLs given by users (connectors/outbound, Public).
 type Egress struct {

@@ -65,7 +65,9 @@ type hub struct {
 	metrics      *prometheus.Registry
 	river        *river.Client[pgx.Tx] // nil with --only=http
 	workers      *jobs.Workers
-	public       *outbound.Client // to URLs given by users
+	public       *outbound.Client            // to URLs given by users
+	identity     connectors.IdentityProvider // nil without FranceConnect
+	quotients    connectors.QuotientSource   // nil without API Particulier
 	now          func() time.Time
 }
 
@@ -253,6 +255,12 @@ func (h *hub) openPartners() error {
 	}
 	sources, err := h.openSources()
 	if err != nil {
+		return err
+	}
+	if h.identity, err = h.openIdentityProvider(); err != nil {
+		return err
+	}
+	if h.quotients, err = h.openQuotientSource(); err != nil {
 		return err
 	}
 	carried, err := h.openFolders()
