@@ -19,6 +19,7 @@ const (
 	tokenUse     = 50 * time.Second // of a token's 60 s: no call starts later (api-particulier.md, AP-2)
 	tokenReserve = 10 * time.Second // the same for a token that lives less
 	maxCode      = 1 << 10          // bytes
+	maxToken     = 4 << 10          // bytes of an access token
 	maxJWT       = 16 << 10         // bytes of an id_token or a userinfo
 	maxAnswer    = 64 << 10         // bytes of any answer
 	maxSecrets   = 2                // while one replaces the other (FC-12)
