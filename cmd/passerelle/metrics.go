@@ -14,15 +14,16 @@ import (
 type waitingMetrics struct {
 	store *store.Store
 
-	waiting, oldest, connections *prometheus.Desc
+	waiting, oldest, oldestFolder, connections *prometheus.Desc
 }
 
 func newWaitingMetrics(s *store.Store) *waitingMetrics {
 	return &waitingMetrics{
-		store:       s,
-		waiting:     prometheus.NewDesc("passerelle_waiting", "What waits, by kind.", []string{"kind"}, nil),
-		oldest:      prometheus.NewDesc("passerelle_oldest_credential_seconds", "How long the key that waits longest has waited.", nil, nil),
-		connections: prometheus.NewDesc("passerelle_database_connections", "Connections of this process, by state.", []string{"state"}, nil),
+		store:        s,
+		waiting:      prometheus.NewDesc("passerelle_waiting", "What waits, by kind.", []string{"kind"}, nil),
+		oldest:       prometheus.NewDesc("passerelle_oldest_credential_seconds", "How long the key that waits longest has waited.", nil, nil),
+		oldestFolder: prometheus.NewDesc("passerelle_oldest_folder_seconds", "How long the family's folder that waits longest has waited to be sent.", nil, nil),
+		connections:  prometheus.NewDesc("passerelle_database_connections", "Connections of this process, by state.", []string{"state"}, nil),
 	}
 }
 
@@ -30,6 +31,7 @@ func newWaitingMetrics(s *store.Store) *waitingMetrics {
 func (m *waitingMetrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.waiting
 	ch <- m.oldest
+	ch <- m.oldestFolder
 	ch <- m.connections
 }
 
@@ -51,8 +53,11 @@ func (m *waitingMetrics) Collect(ch chan<- prometheus.Metric) {
 	for kind, n := range map[string]int64{
 		"credentials": g.Credentials, "events_received": g.Received, "events_parked": g.Parked, "partners_paused": g.PausedPartners,
 		"mails_queued": g.MailsQueued, "mails_failed": g.MailsFailed,
+		"folders_to_send": g.FoldersToSend, "folders_to_check": g.FoldersToCheck, "folder_notices_kept": g.FolderNoticesKept,
+		"receivers_to_register": g.ReceiversToRegister,
 	} {
 		gauge(m.waiting, float64(n), kind)
 	}
 	gauge(m.oldest, g.OldestCredential)
+	gauge(m.oldestFolder, g.OldestFolder)
 }

@@ -334,6 +334,43 @@ func TestOnlyAFolderThatIsNotCompleteIsTakenBack(t *testing.T) {
 	wantClass(t, b.DeleteFolder(t.Context(), f.ID), connectors.Rejected, nil)
 }
 
+func TestAFileOfTwentyMegabytesArrivesWhole(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	content := append([]byte("%PDF-1.7\n"), bytes.Repeat([]byte{0x00, 0xff, '\n', 0xe9}, 5<<20)...)
+	d := draft("AAAAAAAAAAAAB")
+	d.Files = []connectors.FolderFile{{Name: "gros.pdf", Type: process, MIME: "application/pdf", Size: int64(len(content))}}
+	f, err := b.CreateFolder(t.Context(), d)
+	b.must(err)
+	b.must(b.Upload(t.Context(), f.ID, f.Files[0].ID, content))
+	held, ok := b.site.File(f.Files[0].ID)
+	if !ok || !bytes.Equal(held, content) {
+		t.Errorf("HubEE holds %d bytes of %d", len(held), len(content))
+	}
+	wantClass(t, b.Upload(t.Context(), f.ID, f.Files[0].ID, content[1:]), connectors.Rejected, nil)
+}
+
+func TestAClockThatIsTenMinutesOffCostsACallNotAFolder(t *testing.T) {
+	t.Parallel()
+	for _, skew := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
+		b := open(t)
+		ours := partnertest.NewFrozenClock(start.Add(skew))
+		deps := b.deps()
+		deps.Now = ours.Now
+		s, err := b.config(hubeetest.OSL).OpenSender(deps)
+		b.must(err)
+		for range 14 { // more than a token's life, in steps
+			_, err := s.Notices(t.Context(), process, 25)
+			b.must(err)
+			ours.Advance(5 * time.Minute)
+			b.clock.Advance(5 * time.Minute)
+		}
+		if n := len(b.site.Calls("POST /oauth2/token")); n > 2 {
+			t.Errorf("skew %s: %d tokens for 70 minutes", skew, n)
+		}
+	}
+}
+
 func TestTheAnswerOfACommuneIsReadAndTheFolderClosedOnce(t *testing.T) {
 	t.Parallel()
 	b := open(t)

@@ -6,7 +6,7 @@ import (
 	"github.com/passerelle-hub/passerelle/internal/store/db"
 )
 
-// Gauges is how much of each kind waits; OldestCredential is in seconds.
+// Gauges is how much of each kind waits; OldestCredential and OldestFolder are in seconds.
 type Gauges = db.GaugesRow
 
 // Gauges reads it.

@@ -17,17 +17,27 @@ select
     (select count(*) from inbound_event where state = 'parked')::bigint as parked,
     (select count(*) from partner where paused_until is not null)::bigint as paused_partners,
     (select count(*) from mail where state = 'queued')::bigint as mails_queued,
-    (select count(*) from mail where state in ('refused', 'bounced'))::bigint as mails_failed
+    (select count(*) from mail where state in ('refused', 'bounced'))::bigint as mails_failed,
+    (select count(*) from folder where state in ('accepted', 'created'))::bigint as folders_to_send,
+    (select count(*) from folder where state = 'completed')::bigint as folders_to_check,
+    (select coalesce(extract(epoch from now() - min(accepted_at)), 0) from folder where state in ('accepted', 'created'))::float8 as oldest_folder,
+    (select count(*) from folder_dead_letter)::bigint as folder_notices_kept,
+    (select count(*) from receiver_right where ended_at is null and done_at is null)::bigint as receivers_to_register
 `
 
 type GaugesRow struct {
-	Credentials      int64
-	OldestCredential float64
-	Received         int64
-	Parked           int64
-	PausedPartners   int64
-	MailsQueued      int64
-	MailsFailed      int64
+	Credentials         int64
+	OldestCredential    float64
+	Received            int64
+	Parked              int64
+	PausedPartners      int64
+	MailsQueued         int64
+	MailsFailed         int64
+	FoldersToSend       int64
+	FoldersToCheck      int64
+	OldestFolder        float64
+	FolderNoticesKept   int64
+	ReceiversToRegister int64
 }
 
 // How much of each kind waits, and for how long the oldest has.
@@ -42,6 +52,11 @@ func (q *Queries) Gauges(ctx context.Context) (GaugesRow, error) {
 		&i.PausedPartners,
 		&i.MailsQueued,
 		&i.MailsFailed,
+		&i.FoldersToSend,
+		&i.FoldersToCheck,
+		&i.OldestFolder,
+		&i.FolderNoticesKept,
+		&i.ReceiversToRegister,
 	)
 	return i, err
 }
