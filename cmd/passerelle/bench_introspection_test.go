@@ -67,7 +67,7 @@ const benchJWTs = 10_000 // signing more takes longer than measuring them
 // liveTokens fills the database with live credentials of one manager each, as
 // many for one request as the key of the table allows, and gives their values:
 // JWTs of the built-in issuer first, then the hub's own keys.
-func liveTokens(t *testing.T, h *hub, n int) []string {
+func liveTokens(t *testing.T, h *hub, n, jwts int) []string {
 	t.Helper()
 	ctx, now := t.Context(), time.Now().UTC().Truncate(time.Second)
 	if err := h.rotateKeys(ctx); err != nil {
@@ -90,7 +90,7 @@ func liveTokens(t *testing.T, h *hub, n int) []string {
 	_, err := h.pool.CopyFrom(ctx, pgx.Identifier{"credential"}, columns, pgx.CopyFromSlice(n, func(i int) ([]any, error) {
 		id, request, number := uuid.New(), int64(i/perRequest+1), i%perRequest+1
 		var print []byte
-		if i < benchJWTs {
+		if i < jwts {
 			signed, err := h.keys.SignAccessToken(ctx, jose.AccessToken{
 				ID: id.String(), Issuer: "https://hub.example", Audience: "https://api.example", Subject: "dp-1", ClientID: "dp-1",
 				Scopes: []string{"qf"}, IssuedAt: now, ExpiresAt: end,
@@ -235,7 +235,7 @@ func TestBenchIntrospection(t *testing.T) {
 	}
 	authorization := "Basic " + base64.StdEncoding.EncodeToString([]byte(gateway.ID.String()+":"+gateway.Secret.Reveal()))
 	began := time.Now()
-	values := liveTokens(t, a.hub, tokens)
+	values := liveTokens(t, a.hub, tokens, benchJWTs)
 	t.Logf("%d live tokens in %s, %d of them JWTs", tokens, time.Since(began).Round(time.Second), benchJWTs)
 
 	dial := func(addr string, n int) []*asker {
@@ -375,7 +375,7 @@ func revocationDelays(t *testing.T, a, b benchReplica, authorization string, val
 func hydraIntrospection(t *testing.T, lasts time.Duration) []string {
 	t.Helper()
 	const what = "Ory Hydra 2.3.0, one token, state in memory, closed loop, 32 connections"
-	program, err := filepath.Abs("../../.tools/peers/hydra")
+	program, err := filepath.Abs("../../.tools/bin/hydra")
 	if err != nil {
 		t.Fatal(err)
 	}
