@@ -7,14 +7,23 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/connectors/apiparticulier/apiparticuliertest"
+	"github.com/passerelle-hub/passerelle/connectors/datapass/datapasstest"
 	"github.com/passerelle-hub/passerelle/connectors/franceconnect/franceconnecttest"
+	"github.com/passerelle-hub/passerelle/connectors/gravitee/graviteetest"
 	"github.com/passerelle-hub/passerelle/connectors/hubee/hubeetest"
+	"github.com/passerelle-hub/passerelle/connectors/hydra/hydratest"
+	"github.com/passerelle-hub/passerelle/connectors/keycloak/keycloaktest"
+	"github.com/passerelle-hub/passerelle/connectors/kong/kongtest"
+	"github.com/passerelle-hub/passerelle/connectors/mail/mailtest"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/connectors/tyk/tyktest"
+	"github.com/passerelle-hub/passerelle/connectors/webhook/webhooktest"
 )
 
 // simulator is a partner that runs.
@@ -42,6 +51,14 @@ func simulatedPartners() []loner {
 		{"hubee", "HubEE V1: folders of families for communes", openHubEE},
 		{"franceconnect", "FranceConnect v2: logs invented citizens in", openFranceConnect},
 		{"api-particulier", "API Particulier: the quotient familial of the same people", openAPIParticulier},
+		{"datapass", "DataPass: signed webhooks and API v1", openDataPass},
+		{"mailbox", "a mail relay and its mailbox as web pages", openMailbox},
+		{"receiver", "a provider's endpoint that checks webhooks", openReceiver},
+		{"gravitee", "Gravitee APIM 4: management API and gateway", openGravitee},
+		{"kong", "Kong 3: admin API and proxy", openKong},
+		{"tyk", "Tyk 5: control API and proxy", openTyk},
+		{"keycloak", "Keycloak 26: one realm", openKeycloak},
+		{"hydra", "Ory Hydra 2: admin API and token endpoint", openHydra},
 	}
 }
 
@@ -227,6 +244,184 @@ func openAPIParticulier(fs *flag.FlagSet) func(simulation) (simulator, error) {
 		}
 		return started(apiparticuliertest.Start(opts))
 	}
+}
+
+func openDataPass(fs *flag.FlagSet) func(simulation) (simulator, error) {
+	webhook := fs.String("webhook", "", "`URL` that is sent the events of every definition, signed")
+	secret := fs.String("webhook-secret", "", "the text that signs them (default drawn, and shown in the line)")
+	return func(s simulation) (simulator, error) {
+		seed, err := seeded(s.seed, datapasstest.LoadSeed, datapasstest.DefaultSeed)
+		if err != nil {
+			return nil, err
+		}
+		if *webhook == "" && *secret != "" {
+			return nil, &usageError{"--webhook-secret goes with --webhook"}
+		}
+		if *webhook != "" {
+			if err := datapasstest.CheckReceiver(*webhook); err != nil {
+				return nil, &usageError{fmt.Sprintf("--webhook: %v", err)}
+			}
+			seed.Subscriptions = append(seed.Subscriptions, datapasstest.SeedSubscription{Definition: "*", URL: *webhook, Secret: *secret})
+		}
+		d := datapasstest.New(datapasstest.Options{Run: s.run})
+		if err := d.Fill(*seed); err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
+		if _, err := d.Start(s.listen); err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
+		return d, nil
+	}
+}
+
+// mailbox is a relay with its two addresses.
+type mailbox struct {
+	*mailtest.Server
+	smtp, web string
+}
+
+func (m *mailbox) Describe() string { return m.Server.Describe(m.smtp, m.web) }
+
+func openMailbox(fs *flag.FlagSet) func(simulation) (simulator, error) {
+	bounceURL := fs.String("bounce-url", "", "`URL` that is told of mails that come back")
+	bounceSecret := fs.String("bounce-secret", "", "the text that signs those reports")
+	return func(s simulation) (simulator, error) {
+		opts, err := seeded(s.seed, mailtest.LoadSeed, func() (mailtest.Options, error) { return mailtest.Options{}, nil })
+		if err != nil {
+			return nil, err
+		}
+		opts.Run = s.run
+		if *bounceURL != "" {
+			opts.BounceURL, opts.BounceSecret = *bounceURL, *bounceSecret
+		}
+		relay, err := mailtest.New(opts)
+		if err != nil {
+			return nil, err
+		}
+		m := &mailbox{Server: relay}
+		if m.web, err = relay.StartWeb(s.listen); err == nil {
+			m.smtp, err = relay.StartSMTP(portAfter(s.listen, 1))
+		}
+		if err != nil {
+			return nil, errors.Join(err, relay.Close())
+		}
+		return m, nil
+	}
+}
+
+// receiver is a provider's endpoint with its address.
+type receiver struct {
+	*webhooktest.Server
+	url string
+}
+
+func (r *receiver) Describe() string { return r.Server.Describe(r.url) }
+
+func openReceiver(fs *flag.FlagSet) func(simulation) (simulator, error) {
+	var secrets words
+	fs.Var(&secrets, "secret", "a `secret` that signs what comes: whsec_…, 64 hexadecimal characters, or a text of DataPass (may be repeated)")
+	return func(s simulation) (simulator, error) {
+		opts, err := seeded(s.seed, webhooktest.LoadSeed, func() (webhooktest.Options, error) {
+			return webhooktest.Options{Secrets: []string{webhooktest.ExampleSecret}}, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(secrets) > 0 {
+			opts.Secrets = secrets
+		}
+		opts.Run = s.run
+		in, err := webhooktest.New(opts)
+		if err != nil && len(secrets) > 0 {
+			return nil, &usageError{fmt.Sprintf("--secret: %v", err)}
+		}
+		if err != nil {
+			return nil, err
+		}
+		r := &receiver{Server: in}
+		if r.url, err = in.Start(s.listen); err != nil {
+			return nil, errors.Join(err, in.Close())
+		}
+		return r, nil
+	}
+}
+
+// API managers: their seed is what their options say.
+
+func openGravitee(*flag.FlagSet) func(simulation) (simulator, error) {
+	return func(s simulation) (simulator, error) {
+		opts, err := options[graviteetest.Options](s.seed)
+		if err != nil {
+			return nil, err
+		}
+		opts.Run, opts.ManagementAddr, opts.GatewayAddr, opts.TechnicalAddr = s.run, s.listen, portAfter(s.listen, 1), portAfter(s.listen, 2)
+		return started(graviteetest.Start(opts))
+	}
+}
+
+func openKong(*flag.FlagSet) func(simulation) (simulator, error) {
+	return func(s simulation) (simulator, error) {
+		opts, err := options[kongtest.Options](s.seed)
+		if err != nil {
+			return nil, err
+		}
+		opts.Run, opts.AdminAddr, opts.ProxyAddr, opts.StatusAddr = s.run, s.listen, portAfter(s.listen, 1), portAfter(s.listen, 2)
+		return started(kongtest.Start(opts))
+	}
+}
+
+func openTyk(*flag.FlagSet) func(simulation) (simulator, error) {
+	return func(s simulation) (simulator, error) {
+		opts, err := options[tyktest.Options](s.seed)
+		if err != nil {
+			return nil, err
+		}
+		opts.Run, opts.ControlAddr, opts.ProxyAddr = s.run, s.listen, portAfter(s.listen, 1)
+		return started(tyktest.Start(opts))
+	}
+}
+
+func openKeycloak(*flag.FlagSet) func(simulation) (simulator, error) {
+	return func(s simulation) (simulator, error) {
+		opts, err := options[keycloaktest.Options](s.seed)
+		if err != nil {
+			return nil, err
+		}
+		opts.Run, opts.Addr, opts.ManagementAddr = s.run, s.listen, portAfter(s.listen, 1)
+		return started(keycloaktest.Start(opts))
+	}
+}
+
+func openHydra(*flag.FlagSet) func(simulation) (simulator, error) {
+	return func(s simulation) (simulator, error) {
+		opts, err := options[hydratest.Options](s.seed)
+		if err != nil {
+			return nil, err
+		}
+		opts.Run, opts.AdminAddr, opts.PublicAddr = s.run, s.listen, portAfter(s.listen, 1)
+		return started(hydratest.Start(opts))
+	}
+}
+
+// options are a manager's, of its seed file; without one the zero value, which
+// is its example.
+func options[O any](file string) (O, error) {
+	load := func(file string) (opts O, err error) {
+		err = partnertest.LoadSeed(file, &opts)
+		return opts, err
+	}
+	return seeded(file, load, func() (opts O, err error) { return opts, nil })
+}
+
+// portAfter is the address n ports further; port 0 stays, the system chooses.
+// simulate has found the address good.
+func portAfter(addr string, n int) string {
+	host, port, err := net.SplitHostPort(addr)
+	number, notNumber := strconv.Atoi(port)
+	if err != nil || notNumber != nil || number == 0 {
+		return addr
+	}
+	return net.JoinHostPort(host, strconv.Itoa(number+n))
 }
 
 // started keeps a typed nil out of the interface.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -302,5 +303,131 @@ func TestEachSimulatorHasFaultsByRouteAndBySeedAndCountsWhatArrived(t *testing.T
 				t.Errorf("state: %d", status)
 			}
 		})
+	}
+}
+
+func TestASimulatedDataPassSendsEveryEventSignedToTheReceiver(t *testing.T) {
+	t.Parallel()
+	const secret = "a-text-that-both-know-of-32-characters"
+	in := simulating(t, "receiver", "--secret", secret)
+	if status, text := fetch(t, http.MethodPost, in.Admin+"dialect", nil, `"datapass"`); status != 204 {
+		t.Fatalf("dialect: %d %s", status, text)
+	}
+	d := simulating(t, "datapass", "--webhook", in.API+"/datapass", "--webhook-secret", secret)
+	play := func(path, body string) map[string]any {
+		t.Helper()
+		status, text := fetch(t, http.MethodPost, d.Admin+path, nil, body)
+		var out map[string]any
+		if err := json.Unmarshal([]byte(text), &out); err != nil || status != 200 {
+			t.Fatalf("%s: %d %s", path, status, text)
+		}
+		return out
+	}
+	request := "requests/" + strconv.FormatInt(int64(play("requests", `{"invented":7}`)["id"].(float64)), 10)
+	for _, step := range [][2]string{
+		{"update", `{"fields":{"intitule":"Tarifs"}}`},
+		{"submit", ``},
+		{"request_changes", `{"reason":"Précisez."}`},
+		{"submit", ``},
+		{"approve", `{"message":"Bienvenue"}`},
+		{"transfer", `{"to":{"email":"lea.roche@commune-000007.example","given_name":"Léa","family_name":"Roche"}}`},
+		{"reopen", ``},
+		{"cancel_reopening", `{"reason":"Inutile."}`},
+		{"revoke", `{"reason":"Fin."}`},
+	} {
+		play(request+"/"+step[0], step[1])
+	}
+	second := "requests/" + strconv.FormatInt(int64(play("requests", `{"invented":8}`)["id"].(float64)), 10)
+	play(second+"/submit", ``)
+	play(second+"/refuse", `{"reason":"Sans objet."}`)
+	third := "requests/" + strconv.FormatInt(int64(play("requests", `{"invented":9}`)["id"].(float64)), 10)
+	play(third+"/archive", ``)
+
+	_, text := fetch(t, http.MethodGet, in.Admin+"state", nil, "")
+	var state struct {
+		Deliveries []struct {
+			Event  string
+			Valid  bool
+			Faults []string
+		} `json:"deliveries"`
+	}
+	if err := json.Unmarshal([]byte(text), &state); err != nil {
+		t.Fatal(err, text)
+	}
+	came := map[string]int{}
+	for _, delivery := range state.Deliveries {
+		came[delivery.Event]++
+		if !delivery.Valid {
+			t.Errorf("%s is not valid: %v", delivery.Event, delivery.Faults)
+		}
+	}
+	for event, n := range map[string]int{
+		"create": 3, "update": 1, "submit": 3, "request_changes": 1, "approve": 1, "transfer": 1, "reopen": 1,
+		"cancel_reopening": 1, "revoke": 1, "refuse": 1, "archive": 1,
+	} {
+		if came[event] != n {
+			t.Errorf("%d %s came, want %d: %v", came[event], event, n, came)
+		}
+	}
+
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {d.Credentials[0].ClientID}, "client_secret": {d.Credentials[0].ClientSecret}}
+	_, text = fetch(t, http.MethodPost, d.TokenURL, http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, form.Encode())
+	var token struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(text), &token); err != nil || token.AccessToken == "" {
+		t.Fatal(err, text)
+	}
+	status, text := fetch(t, http.MethodGet, d.API+"/api/v1/habilitations", http.Header{"Authorization": {"Bearer " + token.AccessToken}}, "")
+	if status != 200 || !strings.Contains(text, `"state":"revoked"`) || !strings.Contains(text, `"state":"active"`) {
+		t.Errorf("habilitations: %d %s", status, text)
+	}
+}
+
+// An API Particulier asks the FranceConnect of another process about tokens.
+func TestASimulatedAPIParticulierAsksTheSimulatedFranceConnect(t *testing.T) {
+	t.Parallel()
+	fc := simulating(t, "franceconnect", "--auto", "fontanel", "--redirect-uri", "https://editeur.example/retour")
+	api := simulating(t, "api-particulier", "--franceconnect", fc.API)
+	client := fc.Credentials[0]
+	query := url.Values{
+		"response_type": {"code"}, "client_id": {client.ClientID}, "redirect_uri": {"https://editeur.example/retour"},
+		"scope": {"openid identite_pivot cnaf_quotient_familial"}, "acr_values": {"eidas1"},
+		"state": {"un-etat-de-plus-de-vingt-deux"}, "nonce": {"un-nonce-de-plus-de-vingt-deux"},
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fc.Issuer+"/authorize?"+query.Encode(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := once.Transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	back, err := resp.Location()
+	if err != nil || back.Host != "editeur.example" {
+		t.Fatalf("%d to %v: %v", resp.StatusCode, back, err)
+	}
+	form := url.Values{
+		"grant_type": {"authorization_code"}, "code": {back.Query().Get("code")}, "redirect_uri": {"https://editeur.example/retour"},
+		"client_id": {client.ClientID}, "client_secret": {client.ClientSecret},
+	}
+	_, text := fetch(t, http.MethodPost, fc.TokenURL, http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, form.Encode())
+	var token struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(text), &token); err != nil || token.AccessToken == "" {
+		t.Fatal(err, text)
+	}
+	ask := api.API + "/v3/dss/quotient_familial/france_connect?recipient=" + api.Credentials[0].Recipient
+	status, text := fetch(t, http.MethodGet, ask, http.Header{"Authorization": {"Bearer " + token.AccessToken}}, "")
+	if status != 200 || !strings.Contains(text, `"quotient_familial"`) || strings.Contains(text, `"allocataires"`) {
+		t.Errorf("%d %s", status, text)
+	}
+	if status, text := fetch(t, http.MethodPost, fc.Admin+"clock", nil, `{"advance":"61s"}`); status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	if status, text := fetch(t, http.MethodGet, ask, http.Header{"Authorization": {"Bearer " + token.AccessToken}, "Cache-Control": {"no-cache"}}, ""); status != 401 {
+		t.Errorf("a token of 61 s: %d %s", status, text)
 	}
 }

@@ -17,10 +17,11 @@ import (
 //
 //	POST /_admin/applications            {"client_id","client_secret","scopes","definitions"}
 //	POST /_admin/subscriptions           {"definition","url","events","secret"}
-//	POST /_admin/subscriptions/{id}/test
+//	POST /_admin/subscriptions/{id}/test|enable|disable
 //	POST /_admin/requests                {"sample":"api_particulier"} or {"invented":12}
-//	POST /_admin/requests/{id}/{event}   {"reason","message"}
+//	POST /_admin/requests/{id}/{event}   {"reason","message","fields","to":{"email",...},"siret","name"}
 //	POST /_admin/habilitations/{id}/revoke {"reason"}
+//	POST /_admin/hold                    {"held":true}: events wait; false: they leave again as they happen
 //	POST /_admin/deliveries/retry        sends again what waits; {"due":true}: what is due
 //	POST /_admin/attempts/{id}/replay
 func (s *Server) control() http.Handler {
@@ -28,6 +29,9 @@ func (s *Server) control() http.Handler {
 	mux.HandleFunc("POST /_admin/applications", handle(s.controlApplication))
 	mux.HandleFunc("POST /_admin/subscriptions", handle(s.controlSubscription))
 	mux.HandleFunc("POST /_admin/subscriptions/{id}/test", handle(s.controlTest))
+	mux.HandleFunc("POST /_admin/subscriptions/{id}/enable", handle(s.controlEnable))
+	mux.HandleFunc("POST /_admin/subscriptions/{id}/disable", handle(s.controlDisable))
+	mux.HandleFunc("POST /_admin/hold", handle(s.controlHold))
 	mux.HandleFunc("POST /_admin/requests", handle(s.controlCreate))
 	mux.HandleFunc("POST /_admin/requests/{id}/{event}", handle(s.controlEvent))
 	mux.HandleFunc("POST /_admin/habilitations/{id}/revoke", handle(s.controlRevoke))
@@ -50,6 +54,15 @@ type controlRequest struct {
 	Reason       string      `json:"reason"`
 	Message      string      `json:"message"`
 	Due          bool        `json:"due"`
+	Held         bool        `json:"held"`
+	Fields       Fields      `json:"fields"`
+	SIRET        string      `json:"siret"`
+	Name         string      `json:"name"`
+	To           *struct {
+		Email      string `json:"email"`
+		GivenName  string `json:"given_name"`
+		FamilyName string `json:"family_name"`
+	} `json:"to"`
 }
 
 // handle decodes the body, which may be empty, and answers what do gives.
@@ -89,6 +102,9 @@ func (s *Server) controlSubscription(_ *http.Request, c controlRequest) (any, er
 	if _, ok := findDefinition(c.Definition); !ok {
 		return nil, fmt.Errorf("definition %q: %w", c.Definition, ErrNotFound)
 	}
+	if err := CheckReceiver(c.URL); err != nil {
+		return nil, fmt.Errorf("url: %w", err)
+	}
 	return s.AddSubscription(Subscription{Definition: c.Definition, URL: c.URL, Events: c.Events, Secret: c.Secret}), nil
 }
 
@@ -113,31 +129,40 @@ func (s *Server) controlCreate(r *http.Request, c controlRequest) (any, error) {
 	return request.view(), err
 }
 
+func (s *Server) controlEnable(r *http.Request, _ controlRequest) (any, error) {
+	id, err := pathID(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.Enable(r.Context(), id)
+}
+
+func (s *Server) controlDisable(r *http.Request, _ controlRequest) (any, error) {
+	id, err := pathID(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.Disable(id)
+}
+
+func (s *Server) controlHold(_ *http.Request, c controlRequest) (any, error) {
+	s.Hold(c.Held)
+	return map[string]bool{"held": c.Held}, nil
+}
+
 func (s *Server) controlEvent(r *http.Request, c controlRequest) (any, error) {
 	id, err := pathID(r)
 	if err != nil {
 		return nil, err
 	}
-	ctx := r.Context()
-	events := map[EventName]func() error{
-		EventUpdate:          func() error { return second(s.Update(ctx, id, Fields{})) },
-		EventSubmit:          func() error { return second(s.Submit(ctx, id)) },
-		EventRequestChanges:  func() error { return second(s.RequestChanges(ctx, id, c.Reason)) },
-		EventApprove:         func() error { return second(s.Approve(ctx, id, Approval{Message: c.Message})) },
-		EventRefuse:          func() error { return second(s.Refuse(ctx, id, c.Reason)) },
-		EventRevoke:          func() error { return second(s.Revoke(ctx, id, c.Reason)) },
-		EventArchive:         func() error { return second(s.Archive(ctx, id)) },
-		EventReopen:          func() error { return second(s.Reopen(ctx, id)) },
-		EventCancelReopening: func() error { return second(s.CancelReopening(ctx, id, c.Reason)) },
-		EventStartNextStage:  func() error { return s.StartNextStage(ctx, id) },
-		EventCancelNextStage: func() error { return s.CancelNextStage(ctx, id) },
+	play := Play{Reason: c.Reason, Message: c.Message, Fields: c.Fields}
+	if c.To != nil {
+		play.Applicant = &Applicant{Email: c.To.Email, GivenName: c.To.GivenName, FamilyName: c.To.FamilyName}
 	}
-	event := EventName(r.PathValue("event"))
-	play, ok := events[event]
-	if !ok {
-		return nil, fmt.Errorf("event %q: %w", event, ErrNotFound)
+	if c.SIRET != "" {
+		play.Organization = &Organization{SIRET: c.SIRET, Name: c.Name}
 	}
-	if err := play(); err != nil {
+	if err := s.Play(r.Context(), id, EventName(r.PathValue("event")), play); err != nil {
 		return nil, err
 	}
 	request, err := s.Request(id)
@@ -177,8 +202,6 @@ func pathID(r *http.Request) (int64, error) {
 	}
 	return id, nil
 }
-
-func second[T any](_ T, err error) error { return err }
 
 // state is what GET /_admin/state shows.
 func (s *Server) state() any {

@@ -61,10 +61,13 @@ func (s *Server) post(ctx context.Context, sub Subscription, body []byte, header
 	if err != nil {
 		return Exchange{Err: err}
 	}
+	s.mu.Lock()
+	environment := s.environment
+	s.mu.Unlock()
 	req.Header = http.Header{
 		"Content-Type":        {"application/json"},
 		"X-Hub-Signature-256": {Sign(sub.Secret, body)},
-		"X-App-Environment":   {string(s.environment)},
+		"X-App-Environment":   {string(environment)},
 		"User-Agent":          {"Faraday v2.14.3"},
 	}
 	for name, values := range header {

@@ -34,6 +34,7 @@ type Options struct {
 	Timeout time.Duration
 	// Transport sends the webhooks; default: one of its own that trusts the system.
 	Transport http.RoundTripper
+	Run       partnertest.Run
 }
 
 // Server is a DataPass: requests, habilitations, subscriptions, applications.
@@ -42,10 +43,12 @@ type Options struct {
 type Server struct {
 	*partnertest.Server
 
-	environment Environment
-	client      *http.Client
+	client *http.Client
 
 	mu            sync.Mutex
+	seed          *Seed // what a reset brings back; nil: nothing
+	url           string
+	environment   Environment
 	held          bool
 	ids           ids
 	requests      map[int64]*Request
@@ -91,7 +94,7 @@ func New(opts Options) *Server {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	s.Server = partnertest.New(partnertest.Options{
-		Name: "datapass", Clock: opts.Clock, State: s.state, Reset: s.empty, Control: s.control(),
+		Name: "datapass", Clock: opts.Clock, State: s.state, Reset: s.reset, Control: s.control(), Run: opts.Run,
 	})
 	s.empty()
 	return s
@@ -100,13 +103,31 @@ func New(opts Options) *Server {
 // Start serves API v1 on a loopback address and gives the base URL of the site;
 // API v1 is below it, at /api/v1.
 func (s *Server) Start(addr string) (string, error) {
-	return s.Listen("api", addr, s.api())
+	at, err := s.Listen("api", addr, s.api())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.url = at
+	return at, err
 }
 
 // Close stops the API and the connections to receivers.
 func (s *Server) Close() error {
 	s.client.CloseIdleConnections()
 	return s.Server.Close()
+}
+
+// reset brings everything back to the seed, which Fill has found good.
+func (s *Server) reset() {
+	s.empty()
+	s.mu.Lock()
+	seed := s.seed
+	s.mu.Unlock()
+	if seed == nil {
+		return
+	}
+	if err := s.Fill(*seed); err != nil {
+		panic(err)
+	}
 }
 
 // empty forgets everything that DataPass holds.

@@ -85,9 +85,12 @@ func Start(opts Options) (*Server, error) {
 	if opts.APIs == nil {
 		opts.APIs = DemoAPIs()
 	}
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
 	s := &Server{opts: opts, unpublished: map[*Key]struct{}{}}
 	s.Server = partnertest.New(partnertest.Options{
-		Name: "gravitee", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls,
+		Name: "gravitee", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls, Faults: opts.Faults, Run: opts.Run,
 		State: func() any { return s.Snapshot() }, Reset: s.reset,
 	})
 	s.reset()

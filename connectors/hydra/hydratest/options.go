@@ -31,24 +31,28 @@ const DefaultTokenLifespan = time.Hour
 
 // Options of the simulator. The zero value is a 2.3.0 on free loopback ports.
 type Options struct {
-	AdminAddr  string // "127.0.0.1:4445"; default a free port
-	PublicAddr string // "127.0.0.1:4444"; default a free port
+	AdminAddr  string `yaml:"-"` // "127.0.0.1:4445"; default a free port
+	PublicAddr string `yaml:"-"` // "127.0.0.1:4444"; default a free port
 
-	Version Version // default Version230
+	Version Version `yaml:"version"` // default Version230
 	// Strategy is strategies.access_token: what a client without a strategy of its
 	// own gets. Default opaque.
-	Strategy string
+	Strategy string `yaml:"strategy"`
 	// Issuer is urls.self.issuer; default the public URL with a slash.
-	Issuer string
+	Issuer string `yaml:"issuer"`
 	// SigningKey signs tokens; default one RSA key per process. Another than RS256 panics.
-	SigningKey jose.PrivateKey
+	SigningKey jose.PrivateKey `yaml:"-"`
 	// PropagationDelay is how long the public side ignores a change of a client; a
 	// real one reads the same database.
-	PropagationDelay time.Duration
+	PropagationDelay time.Duration `yaml:"propagation_delay"`
 	// NewID makes the ids of clients that bring none and of tokens; default random UUIDs.
-	NewID func() string
+	NewID func() string `yaml:"-"`
 
-	Clock     *partnertest.Clock
-	Latency   func(*http.Request) time.Duration
-	KeepCalls int
+	// Faults are in place at the start and after each reset.
+	Faults []partnertest.Fault `yaml:"faults"`
+
+	Clock     *partnertest.Clock                `yaml:"-"`
+	Latency   func(*http.Request) time.Duration `yaml:"-"`
+	KeepCalls int                               `yaml:"-"`
+	Run       partnertest.Run                   `yaml:"-"`
 }

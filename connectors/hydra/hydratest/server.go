@@ -66,9 +66,12 @@ func Start(opts Options) (*Server, error) {
 	if opts.SigningKey.Alg() != jose.RS256 {
 		panic("hydratest: tokens are signed with RS256")
 	}
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
 	s := &Server{opts: opts}
 	s.Server = partnertest.New(partnertest.Options{
-		Name: "hydra", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls,
+		Name: "hydra", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls, Faults: opts.Faults, Run: opts.Run,
 		State: func() any { return s.Snapshot() }, Reset: s.reset,
 	})
 	s.reset()

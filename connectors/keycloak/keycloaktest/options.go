@@ -27,12 +27,12 @@ const (
 // RotationPolicy is a realm's client policy whose profile holds the executor
 // secret-rotation. Its periods are in whole seconds.
 type RotationPolicy struct {
-	Expiration time.Duration // life of a secret; default 29 days
-	Rotated    time.Duration // life of the secret before it; default 2 days
-	Remaining  time.Duration // default 10 days
+	Expiration time.Duration `yaml:"expiration"` // life of a secret; default 29 days
+	Rotated    time.Duration `yaml:"rotated"`    // life of the secret before it; default 2 days
+	Remaining  time.Duration `yaml:"remaining"`  // default 10 days
 	// OnUpdate says that the policy's conditions hold for a PUT by the admin
 	// client too. Without it, a PUT drops the rotated secret (api-managers.md, 3.6).
-	OnUpdate bool
+	OnUpdate bool `yaml:"on_update"`
 }
 
 func (p RotationPolicy) withDefaults() RotationPolicy {
@@ -49,32 +49,36 @@ func DemoScopes() []string { return []string{"dgfip", "cnaf"} }
 // Options of the simulator. The zero value is the realm "agents" of a Keycloak 26
 // on free loopback ports, without rotation policy.
 type Options struct {
-	Addr           string // "127.0.0.1:8080"; default a free port
-	ManagementAddr string // "127.0.0.1:9000"; default a free port
+	Addr           string `yaml:"-"` // "127.0.0.1:8080"; default a free port
+	ManagementAddr string `yaml:"-"` // "127.0.0.1:9000"; default a free port
 
-	Realm       string // default DefaultRealm
-	AdminClient string // default DefaultAdminClient
-	AdminSecret string // default DefaultAdminSecret
+	Realm       string `yaml:"realm"`        // default DefaultRealm
+	AdminClient string `yaml:"admin_client"` // default DefaultAdminClient
+	AdminSecret string `yaml:"admin_secret"` // default DefaultAdminSecret
 	// Scopes are client scopes of the realm, optional for its clients; nil means DemoScopes.
-	Scopes []string
+	Scopes []string `yaml:"scopes"`
 	// Rotation is the policy; nil: a new secret ends the old one at once.
-	Rotation *RotationPolicy
+	Rotation *RotationPolicy `yaml:"rotation"`
 
-	AdminTokenLifespan time.Duration // default DefaultAdminTokenLifespan
-	TokenLifespan      time.Duration // default DefaultTokenLifespan
+	AdminTokenLifespan time.Duration `yaml:"admin_token_lifespan"` // default DefaultAdminTokenLifespan
+	TokenLifespan      time.Duration `yaml:"token_lifespan"`       // default DefaultTokenLifespan
 	// SigningKey signs tokens; default one RSA key per process. Another than RS256 panics.
-	SigningKey jose.PrivateKey
+	SigningKey jose.PrivateKey `yaml:"-"`
 	// HealthDisabled is a server built without health-enabled: /health is 404.
-	HealthDisabled bool
+	HealthDisabled bool `yaml:"health_disabled"`
 	// PropagationDelay is how long the token endpoint ignores a change of a
 	// client; a real cluster invalidates its caches.
-	PropagationDelay time.Duration
+	PropagationDelay time.Duration `yaml:"propagation_delay"`
 	// NewID makes the ids of new clients; default random UUIDs.
-	NewID func() string
+	NewID func() string `yaml:"-"`
 	// NewSecret makes the secrets of the server's own; default 32 random characters.
-	NewSecret func() string
+	NewSecret func() string `yaml:"-"`
 
-	Clock     *partnertest.Clock
-	Latency   func(*http.Request) time.Duration
-	KeepCalls int
+	// Faults are in place at the start and after each reset.
+	Faults []partnertest.Fault `yaml:"faults"`
+
+	Clock     *partnertest.Clock                `yaml:"-"`
+	Latency   func(*http.Request) time.Duration `yaml:"-"`
+	KeepCalls int                               `yaml:"-"`
+	Run       partnertest.Run                   `yaml:"-"`
 }

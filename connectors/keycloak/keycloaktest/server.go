@@ -70,9 +70,12 @@ func Start(opts Options) (*Server, error) {
 	if opts.SigningKey.Alg() != jose.RS256 {
 		panic("keycloaktest: tokens are signed with RS256")
 	}
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
 	s := &Server{opts: opts}
 	s.Server = partnertest.New(partnertest.Options{
-		Name: "keycloak", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls,
+		Name: "keycloak", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls, Faults: opts.Faults, Run: opts.Run,
 		State: func() any { return s.Snapshot() }, Reset: s.reset,
 	})
 	s.reset()

@@ -51,9 +51,12 @@ func Start(opts Options) (*Server, error) {
 	if opts.Routes == nil {
 		opts.Routes = DemoRoutes()
 	}
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
 	s := &Server{opts: opts, nodeID: uuid.NewString()}
 	s.Server = partnertest.New(partnertest.Options{
-		Name: "kong", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls,
+		Name: "kong", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls, Faults: opts.Faults, Run: opts.Run,
 		State: func() any { return s.Snapshot() }, Reset: s.reset,
 	})
 	s.reset()

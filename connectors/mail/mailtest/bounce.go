@@ -24,13 +24,13 @@ const BounceSignature = "X-Bounce-Signature"
 // BounceRule makes the mails to some recipients come back after they were accepted.
 type BounceRule struct {
 	// Recipient is an address, or a pattern of path.Match over one; "" is all.
-	Recipient string `json:"recipient"`
+	Recipient string `json:"recipient" yaml:"recipient"`
 	// Action is "failed" (default) or "delayed" (RFC 3464, 2.3.3).
-	Action string `json:"action,omitempty"`
+	Action string `json:"action,omitempty" yaml:"action"`
 	// Status is the enhanced code; default 5.1.1, or 4.4.1 when delayed.
-	Status string `json:"status,omitempty"`
+	Status string `json:"status,omitempty" yaml:"status"`
 	// Diagnostic is what the far server said; default fits a mailbox that does not exist.
-	Diagnostic string `json:"diagnostic,omitempty"`
+	Diagnostic string `json:"diagnostic,omitempty" yaml:"diagnostic"`
 }
 
 // Bounce is one report that was posted.

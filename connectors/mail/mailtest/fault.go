@@ -36,13 +36,13 @@ const (
 
 // Fault goes wrong with the mails to some recipients.
 type Fault struct {
-	Kind Kind `json:"kind"`
+	Kind Kind `json:"kind" yaml:"kind"`
 	// Recipient is an address, or a pattern of path.Match over one; "" is all.
-	Recipient string `json:"recipient,omitempty"`
-	Skip      int    `json:"skip,omitempty"`  // cases that pass before the first one is struck
-	Times     int    `json:"times,omitempty"` // cases struck; 0: all of them until the fault is cleared
+	Recipient string `json:"recipient,omitempty" yaml:"recipient"`
+	Skip      int    `json:"skip,omitempty" yaml:"skip"`   // cases that pass before the first one is struck
+	Times     int    `json:"times,omitempty" yaml:"times"` // cases struck; 0: all of them until the fault is cleared
 	// Delay is Slow's.
-	Delay time.Duration `json:"delay_ns,omitempty"`
+	Delay time.Duration `json:"delay_ns,omitempty" yaml:"delay"`
 }
 
 // Valid says what is wrong with the fault.

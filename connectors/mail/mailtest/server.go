@@ -41,6 +41,12 @@ type Options struct {
 	// BounceURL and BounceSecret are where and under which key the reports of
 	// bounces are posted (Server.BounceFor).
 	BounceURL, BounceSecret string
+	// Faults and Bounces are in place at the start and after each reset.
+	Faults  []Fault
+	Bounces []BounceRule
+	// WebFaults are those of the mailbox's pages.
+	WebFaults []partnertest.Fault
+	Run       partnertest.Run
 }
 
 // Server is the relay and its mailbox. Its methods may be called from any goroutine.
@@ -89,23 +95,18 @@ func New(opts Options) (*Server, error) {
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.web = partnertest.New(partnertest.Options{
-		Name: "mail", Clock: opts.Clock, State: s.state, Reset: s.Reset, Control: s.control(),
+		Name: "mail", Clock: opts.Clock, State: s.state, Reset: s.Reset, Control: s.control(), Faults: opts.WebFaults, Run: opts.Run,
 	})
+	s.Reset()
 	return s, nil
 }
 
 // StartSMTP listens on a loopback address ("" takes a free port) and gives
 // "127.0.0.1:41234".
 func (s *Server) StartSMTP(addr string) (string, error) {
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
-	host, _, err := net.SplitHostPort(addr)
+	addr, err := s.opts.Run.Address(addr)
 	if err != nil {
 		return "", fmt.Errorf("mailtest: %w", err)
-	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return "", fmt.Errorf("mailtest: %s is not a loopback address", addr)
 	}
 	listener, err := new(net.ListenConfig).Listen(s.stopping, "tcp", addr)
 	if err != nil {
@@ -164,12 +165,15 @@ func (s *Server) Close() error {
 	return errors.Join(append(errs, s.web.Close())...)
 }
 
-// Reset forgets mails, faults, hooks, bounces and their rules.
+// Reset forgets mails, hooks and bounces; of faults and rules those of the
+// options are left.
 func (s *Server) Reset() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.seq, s.messages, s.faults, s.rules, s.bounces = 0, nil, nil, nil, nil
 	s.hooks = map[int]func(Message){}
+	s.mu.Unlock()
+	s.Fail(s.opts.Faults...)
+	s.BounceFor(s.opts.Bounces...)
 }
 
 func (s *Server) accept(listener net.Listener) {

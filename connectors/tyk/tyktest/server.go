@@ -60,9 +60,12 @@ func Start(opts Options) (*Server, error) {
 	if opts.Policies == nil {
 		opts.Policies = DemoPolicies()
 	}
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
 	s := &Server{opts: opts}
 	s.Server = partnertest.New(partnertest.Options{
-		Name: "tyk", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls,
+		Name: "tyk", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls, Faults: opts.Faults, Run: opts.Run,
 		State: func() any { return s.Snapshot() }, Reset: s.reset,
 	})
 	s.reset()

@@ -36,6 +36,9 @@ type Options struct {
 	Place Place
 	// Keep bounds the deliveries kept; default 100,000. Counts go on.
 	Keep int
+	// Faults are in place at the start and after each reset.
+	Faults []partnertest.Fault
+	Run    partnertest.Run
 }
 
 // Server is the receiver. The embedded base has its faults, clock and log of
@@ -46,6 +49,7 @@ type Server struct {
 	keep     int
 	place    Place
 	lean     lean
+	run      partnertest.Run
 	stopping context.Context
 	stop     context.CancelFunc
 	serving  sync.WaitGroup
@@ -68,7 +72,7 @@ type Server struct {
 
 // New gives a receiver that does not listen yet.
 func New(opts Options) (*Server, error) {
-	s := &Server{keep: opts.Keep, place: opts.Place, arrived: make(chan struct{})}
+	s := &Server{keep: opts.Keep, run: opts.Run, place: opts.Place, arrived: make(chan struct{})}
 	s.lean.seed = maphash.MakeSeed()
 	if s.keep <= 0 {
 		s.keep = 100_000
@@ -93,7 +97,7 @@ func New(opts Options) (*Server, error) {
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.forget()
 	s.Server = partnertest.New(partnertest.Options{
-		Name: "webhook", Clock: opts.Clock, Reset: s.forget, Control: s.control(),
+		Name: "webhook", Clock: opts.Clock, Reset: s.forget, Control: s.control(), Faults: opts.Faults, Run: opts.Run,
 		State: func() any {
 			return map[string]any{"totals": s.Totals(), "disorder": s.Disorder(), "deliveries": s.Deliveries()}
 		},
@@ -113,6 +117,17 @@ func (s *Server) SetSecrets(values ...string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.verifier.secrets = secrets
+	return nil
+}
+
+// SetDialect changes which signatures a delivery must carry.
+func (s *Server) SetDialect(d Dialect) error {
+	if err := d.valid(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.verifier.dialect = d
 	return nil
 }
 
@@ -143,15 +158,9 @@ func (s *Server) StartTLS(addr string, certificate Certificate) (string, error) 
 }
 
 func (s *Server) listen(scheme, addr string, secure *tls.Config) (string, error) {
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
-	host, _, err := net.SplitHostPort(addr)
+	addr, err := s.run.Address(addr)
 	if err != nil {
 		return "", fmt.Errorf("webhooktest: %w", err)
-	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return "", fmt.Errorf("webhooktest: %s is not a loopback address", addr)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -251,6 +260,7 @@ func (s *Server) forget() {
 //	POST /_admin/answers    {"path":"/x","answer":{"status":503,...}}
 //	POST /_admin/misbehave  a Misbehaviour; DELETE ends them
 //	POST /_admin/secrets    ["whsec_..."]
+//	POST /_admin/dialect    "", "datapass", "standard", "any" or "none"
 //	POST /_admin/lean       true or false
 func (s *Server) control() http.Handler {
 	mux := http.NewServeMux()
@@ -274,6 +284,7 @@ func (s *Server) control() http.Handler {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	mux.HandleFunc("POST /_admin/secrets", decode(func(values []string) error { return s.SetSecrets(values...) }))
+	mux.HandleFunc("POST /_admin/dialect", decode(s.SetDialect))
 	mux.HandleFunc("POST /_admin/lean", decode(func(on bool) error {
 		s.Lean(on)
 		return nil

@@ -27,6 +27,15 @@ const (
 	WithoutChecking Dialect = "none" // records only
 )
 
+func (d Dialect) valid() error {
+	switch d {
+	case Both, DataPassOnly, StandardOnly, AnyOfThem, WithoutChecking:
+		return nil
+	default:
+		return fmt.Errorf("webhooktest: dialect %q: datapass, standard, any, none, or nothing for both", d)
+	}
+}
+
 // DefaultTolerance bounds the age of a timestamp, in both directions.
 const DefaultTolerance = 5 * time.Minute
 
