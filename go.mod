@@ -33,6 +33,7 @@ require (
 	golang.org/x/sync v0.25.0
 	pgregory.net/rapid v1.3.0
 	riverqueue.com/riverui v0.17.0
+	rsc.io/qr v0.2.0
 )
 
 require (

@@ -4,7 +4,7 @@
 //
 // One page is one file of pages/, which defines "main"; headings start at h2, the
 // layout shows the title as h1. In any of them {{site}} says who runs the service,
-// {{template "alternatives" .}} offers the other ways and {{template "cause" .}}
+// {{template "alternatives" .}} offers the other ways and X
 // what a search cannot do. A script is a file of httpapi/page/assets, named in a
 // template "scripts"; nothing is inline, neither style nor code.
 //

@@ -41,6 +41,9 @@ type Handler struct {
 	Store *store.Store
 	Site  Site
 	Now   func() time.Time
+	// Open reports whether journeys can start at POST /collectivites/{siret}/demarrer;
+	// nil: this hub has none, and the communes' pages say what to do instead.
+	Open func() bool
 
 	pages *page.Set
 }
@@ -76,6 +79,7 @@ func policy(formTargets string) string {
 // Routes adds every page. The caller limits each address.
 func (h *Handler) Routes(r chi.Router) {
 	r.Get("/", h.show("accueil.html", "Transmettre mon quotient familial à ma commune"))
+	h.communeRoutes(r)
 }
 
 // show serves a page that says the same to all.

@@ -121,6 +121,7 @@ type LocateReceiver struct {
 	Ref        connectors.OrganizationRef
 	Name       string
 	PostalCode string
+	Place      string // the commune's name; "" where INSEE did not say
 
 	Receiver store.Receiver // result
 }
@@ -136,6 +137,11 @@ func (cmd *LocateReceiver) apply(ctx context.Context, u *unit) error {
 	cmd.Receiver, err = u.tx.UpsertReceiver(ctx, right.Process, cmd.Ref, cmd.Name, cmd.PostalCode, u.at)
 	if err != nil {
 		return err
+	}
+	if cmd.Place != "" {
+		if err := u.tx.SetReceiverPlace(ctx, cmd.Receiver.ID, cmd.Place, u.at); err != nil {
+			return err
+		}
 	}
 	if right.ReceiverID != nil && *right.ReceiverID == cmd.Receiver.ID {
 		return nil

@@ -341,7 +341,7 @@ func (q *Queries) LockFolder(ctx context.Context, id uuid.UUID) (Folder, error) 
 }
 
 const lockReceiver = `-- name: LockReceiver :one
-select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at from receiver where id = $1 for update
+select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, kind, sort_name from receiver where id = $1 for update
 `
 
 func (q *Queries) LockReceiver(ctx context.Context, id int64) (Receiver, error) {
@@ -366,6 +366,10 @@ func (q *Queries) LockReceiver(ctx context.Context, id int64) (Receiver, error) 
 		&i.WantsSignature,
 		&i.IdentityAlone,
 		&i.UpdatedAt,
+		&i.Place,
+		&i.Departement,
+		&i.Kind,
+		&i.SortName,
 	)
 	return i, err
 }
@@ -475,7 +479,7 @@ func (q *Queries) PutReceiverRight(ctx context.Context, arg PutReceiverRightPara
 }
 
 const receiverByID = `-- name: ReceiverByID :one
-select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at from receiver where id = $1
+select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, kind, sort_name from receiver where id = $1
 `
 
 func (q *Queries) ReceiverByID(ctx context.Context, id int64) (Receiver, error) {
@@ -500,12 +504,16 @@ func (q *Queries) ReceiverByID(ctx context.Context, id int64) (Receiver, error) 
 		&i.WantsSignature,
 		&i.IdentityAlone,
 		&i.UpdatedAt,
+		&i.Place,
+		&i.Departement,
+		&i.Kind,
+		&i.SortName,
 	)
 	return i, err
 }
 
 const receiverByKey = `-- name: ReceiverByKey :one
-select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at from receiver where process = $1 and siret = $2 and cog = $3
+select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, kind, sort_name from receiver where process = $1 and siret = $2 and cog = $3
 `
 
 func (q *Queries) ReceiverByKey(ctx context.Context, process string, siret string, cog string) (Receiver, error) {
@@ -530,6 +538,10 @@ func (q *Queries) ReceiverByKey(ctx context.Context, process string, siret strin
 		&i.WantsSignature,
 		&i.IdentityAlone,
 		&i.UpdatedAt,
+		&i.Place,
+		&i.Departement,
+		&i.Kind,
+		&i.SortName,
 	)
 	return i, err
 }
@@ -561,7 +573,7 @@ func (q *Queries) ReceiverRight(ctx context.Context, requestID int64) (ReceiverR
 }
 
 const receivers = `-- name: Receivers :many
-select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at from receiver where process = $1 order by id
+select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, kind, sort_name from receiver where process = $1 order by id
 `
 
 func (q *Queries) Receivers(ctx context.Context, process string) ([]Receiver, error) {
@@ -592,6 +604,10 @@ func (q *Queries) Receivers(ctx context.Context, process string) ([]Receiver, er
 			&i.WantsSignature,
 			&i.IdentityAlone,
 			&i.UpdatedAt,
+			&i.Place,
+			&i.Departement,
+			&i.Kind,
+			&i.SortName,
 		); err != nil {
 			return nil, err
 		}
@@ -775,7 +791,7 @@ set name = excluded.name, postal_code = excluded.postal_code, updated_at = exclu
     state = case when receiver.state = 'suspended' then 'approved' else receiver.state end,
     state_since = case when receiver.state = 'suspended' then excluded.state_since else receiver.state_since end,
     suspended_reason = ''
-returning id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at
+returning id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, kind, sort_name
 `
 
 type UpsertReceiverParams struct {
@@ -817,6 +833,10 @@ func (q *Queries) UpsertReceiver(ctx context.Context, arg UpsertReceiverParams) 
 		&i.WantsSignature,
 		&i.IdentityAlone,
 		&i.UpdatedAt,
+		&i.Place,
+		&i.Departement,
+		&i.Kind,
+		&i.SortName,
 	)
 	return i, err
 }

@@ -575,6 +575,10 @@ type Receiver struct {
 	WantsSignature  bool
 	IdentityAlone   bool
 	UpdatedAt       time.Time
+	Place           string
+	Departement     string
+	Kind            string
+	SortName        string
 }
 
 type ReceiverRight struct {

@@ -1,0 +1,169 @@
+package citizen_test
+
+import (
+	"context"
+	"html"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
+
+	"github.com/passerelle-hub/passerelle/httpapi"
+	"github.com/passerelle-hub/passerelle/httpapi/citizen"
+	"github.com/passerelle-hub/passerelle/httpapi/v1"
+	"github.com/passerelle-hub/passerelle/internal/pgtest"
+	"github.com/passerelle-hub/passerelle/internal/store"
+)
+
+// site is the public listener over a database of its own.
+type site struct {
+	t     testing.TB
+	url   string
+	pool  *pgxpool.Pool
+	store *store.Store
+	http  *http.Client
+}
+
+func newSite(t testing.TB, perMinute int) *site {
+	t.Helper()
+	s := &site{t: t, pool: pgtest.New(t, store.Migrate)}
+	s.store = store.New(s.pool, nil)
+	server := httptest.NewUnstartedServer(nil)
+	s.url = "http://" + server.Listener.Addr().String()
+	pages, err := citizen.New(citizen.Handler{
+		Store: s.store, Now: time.Now, Open: func() bool { return true },
+		Site: citizen.Site{
+			PublicURL: s.url, Contact: "aide@exemple.fr", Trial: true, Operator: "Agence des usages publics", Address: "1 rue des Essais, 75000 Paris",
+			Publisher: "Camille Fictive", Host: "Hébergeur Exemple, 2 rue des Essais, 75000 Paris, 01 00 00 00 00", DataProtection: "dpo@exemple.fr",
+			FormTargets: "https://identite.exemple.fr",
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := httpapi.Routes{
+		Around: httpapi.Around{Log: zerolog.Nop(), Duration: httpapi.NewDuration()}, Health: &httpapi.Health{},
+		DataPass: http.NotFoundHandler(), Bounces: http.NotFoundHandler(), V1: &v1.Handler{PerClient: 1}, Citizen: pages, PerAddress: 1, PerVisitor: perMinute,
+	}
+	server.Config.Handler = routes.Handler()
+	server.Start()
+	t.Cleanup(server.Close)
+	s.http = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return s
+}
+
+// receiver is one that the tests add.
+type receiver struct{ siret, cog, name, place, postal, state string }
+
+func (s *site) add(list ...receiver) {
+	s.t.Helper()
+	for _, r := range list {
+		if r.state == "" {
+			r.state = store.ReceiverActive
+		}
+		_, err := s.pool.Exec(s.t.Context(), `insert into receiver (process, siret, cog, name, place, postal_code, state, state_since, suspended_reason, approved_at, updated_at)
+			values ('FormulaireQF', $1, $2, $3, $4, $5, $6, now(), case when $6 = 'suspended' then 'habilitation révoquée' else '' end, now(), now())`,
+			r.siret, r.cog, r.name, r.place, r.postal, r.state)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// France is a country of invented organizations on real communes.
+func (s *site) france() {
+	s.t.Helper()
+	s.add(
+		receiver{siret: "21040107100019", cog: "04107", name: "COMMUNE DE MAJASTRES", place: "MAJASTRES", postal: "04270"},
+		receiver{siret: "26040107100018", cog: "04107", name: "CENTRE COMMUNAL D'ACTION SOCIALE", place: "MAJASTRES", postal: "04270"},
+		receiver{siret: "21420218100017", cog: "42218", name: "COMMUNE DE SAINT ETIENNE", place: "SAINT-ÉTIENNE", postal: "42000", state: store.ReceiverDelegated},
+		receiver{siret: "21040192300014", cog: "04192", name: "Commune de Saint-Étienne-les-Orgues", place: "Saint-Étienne-les-Orgues", postal: "04230"},
+		receiver{siret: "21670482500019", cog: "67482", name: "COMMUNE DE STRASBOURG", place: "STRASBOURG", postal: "67000"},
+		receiver{siret: "21750001600019", cog: "75104", name: "VILLE DE PARIS", place: "PARIS 4", postal: "75004"},
+		receiver{siret: "26750011500012", cog: "75111", name: "CAISSE DES ECOLES DU 11EME ARRONDISSEMENT", place: "PARIS 11", postal: "75011"},
+		receiver{siret: "21690123100011", cog: "69381", name: "COMMUNE DE LYON", place: "LYON", postal: "69001"},
+		receiver{siret: "21130055300016", cog: "13202", name: "COMMUNE DE MARSEILLE", place: "MARSEILLE 2", postal: "13002"},
+		receiver{siret: "21200410017001", cog: "2A004", name: "COMMUNE D'AJACCIO", place: "AJACCIO", postal: "20000"},
+		receiver{siret: "21200330500018", cog: "2B033", name: "COMMUNE DE BASTIA", place: "BASTIA", postal: "20200"},
+		receiver{siret: "21970411100017", cog: "97411", name: "COMMUNE DE SAINT DENIS", place: "SAINT-DENIS", postal: "97400"},
+		receiver{siret: "21480095500012", cog: "48095", name: "COMMUNE DE MENDE", place: "MENDE", postal: "48000"},
+		receiver{siret: "21760351700014", cog: "76351", name: "COMMUNE DE LE HAVRE", place: "LE HAVRE", postal: "76600"},
+		receiver{siret: "21590560100018", cog: "59560", name: "COMMUNE DE SAINT-AMAND", postal: "59230", state: store.ReceiverSuspended},
+		receiver{siret: "21330063500017", cog: "33063", name: "COMMUNE DE BORDEAUX", place: "BORDEAUX", postal: "33000", state: store.ReceiverInactive},
+		receiver{siret: "21010001200012", cog: "01001", name: "COMMUNE NOUVELLE", place: "ABERGEMENT", postal: "01400"},
+		receiver{siret: "21010001200012", cog: "01002", name: "COMMUNE NOUVELLE", place: "ABERGEMENT-DE-VAREY", postal: "01640"},
+	)
+}
+
+type answer struct {
+	status   int
+	header   http.Header
+	body     string
+	location string
+}
+
+func (s *site) get(path string) answer {
+	s.t.Helper()
+	return s.do(s.t.Context(), http.MethodGet, path, "")
+}
+
+func (s *site) do(ctx context.Context, method, path, body string, header ...string) answer {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/html")
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := s.http.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, html.UnescapeString(string(raw)), resp.Header.Get("Location")}
+}
+
+var resultName = regexp.MustCompile(`fr-results__name">([^<]*)<`)
+
+// names are those of the results on a page.
+func (a answer) names() string {
+	var names []string
+	for _, m := range resultName.FindAllStringSubmatch(a.body, -1) {
+		names = append(names, m[1])
+	}
+	return strings.Join(names, ", ")
+}
+
+// raw is a body as it came, entities and all.
+func (s *site) raw(path string) string {
+	s.t.Helper()
+	resp, err := s.http.Get(s.url + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// pages are every page that needs nothing before it.
+var pages = []string{
+	"/", "/collectivites", "/collectivites?q=saint", "/collectivites?q=zzz", "/collectivites?departement=99", "/collectivites/21040107100019",
+	"/collectivites/21040107100019/sans_france_connect", "/collectivites/21040107100019/affiche", "/collectivites/21010001200012",
+	"/collectivites/21590560100018", "/collectivites/99999999999999", "/rien",
+}
