@@ -375,7 +375,7 @@ func revocationDelays(t *testing.T, a, b benchReplica, authorization string, val
 func hydraIntrospection(t *testing.T, lasts time.Duration) []string {
 	t.Helper()
 	const what = "Ory Hydra 2.3.0, one token, state in memory, closed loop, 32 connections"
-	program, err := filepath.Abs("../../.tools/bin/hydra")
+	program, err := filepath.Abs("../../.tools/peers/hydra/bin/hydra")
 	if err != nil {
 		t.Fatal(err)
 	}
