@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/passerelle-hub/passerelle/internal/pgtest"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
@@ -26,16 +25,7 @@ const (
 // openByHand is openProgram with API Entreprise served by a team of people.
 func openByHand(t *testing.T, log io.Writer) *world {
 	t.Helper()
-	w := &world{secret: strings.Repeat("0123456789abcdef", 4)}
-	database := pgtest.URL(t, store.Migrate) // dropped after the hub has stopped
-	t.Cleanup(func() {
-		if err := w.close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := w.openPartners(database, quickRescue); err != nil {
-		t.Fatal(err)
-	}
+	w := openPartnersOnly(t)
 	raw, err := os.ReadFile(w.settings)
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +37,11 @@ func openByHand(t *testing.T, log io.Writer) *world {
       definitions: {api_entreprise: {all_scopes: true, instructions: "Écran « Partenaires » du portail interne."}}
 provisioning:
 `, 1)
-	text = strings.Replace(text, "{definition: api_entreprise, environment: sandbox, managers: ["+demoIssuer+"]}", "{definition: api_entreprise, environment: sandbox, managers: [equipe]}", 1)
+	served := "{definition: api_entreprise, environment: sandbox, managers: ["
+	if !strings.Contains(text, served+demoIssuer+"]") {
+		t.Fatalf("the demo's settings serve api_entreprise otherwise:\n%s", text)
+	}
+	text = strings.Replace(text, served+demoIssuer+"]", served+"equipe]", 1)
 	if err := os.WriteFile(w.settings, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

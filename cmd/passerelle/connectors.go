@@ -87,7 +87,7 @@ func overHTTP[C managerConfig](defaults func() C, client func(*C) outbound.Setti
 			if err != nil {
 				return nil, err
 			}
-			deps.Partner = doer
+			deps.Partner, h.certificates[deps.Name] = doer, client(&settings).TLS
 			return settings.Open(deps)
 		}, settings.Validate()
 	}

@@ -58,6 +58,9 @@ func managersCommand(ctx context.Context, env environment, args []string) error 
 	})
 }
 
+// certificateNotice is how long before its end a certificate of ours is a fault.
+const certificateNotice = 14 * 24 * time.Hour
+
 // checked is what a check found of one connector.
 type checked struct {
 	Name         string                  `json:"name"`
@@ -121,6 +124,10 @@ func (h *hub) checkManager(ctx context.Context, name string) checked {
 			c.Faults = append(c.Faults, faults...)
 		}
 		c.Capabilities = m.Capabilities() // some are known once the partner was asked
+	}
+	// One that has ended is told by the health check: no call leaves with it.
+	if cert, end, ok := h.certificates[name].ClientCertificate(); ok && end.After(h.now()) && end.Before(h.now().Add(certificateNotice)) {
+		c.Faults = append(c.Faults, fmt.Sprintf("our client certificate %q (tls.cert_file) ends on %s: renew it", cert, end.UTC().Format(time.RFC3339)))
 	}
 	for _, p := range h.config.Provisioning {
 		if p.Environment != h.config.Hub.Environment || !slices.Contains(p.Managers, name) {

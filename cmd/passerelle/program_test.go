@@ -31,6 +31,17 @@ import (
 // writer, at the most talkative level.
 func openProgram(t *testing.T, log io.Writer) *world {
 	t.Helper()
+	w := openPartnersOnly(t)
+	w.startHub(t, log)
+	if err := w.join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// openPartnersOnly gives a world whose settings may be changed before startHub.
+func openPartnersOnly(t *testing.T) *world {
+	t.Helper()
 	w := &world{secret: strings.Repeat("0123456789abcdef", 4)}
 	database := pgtest.URL(t, store.Migrate) // dropped after the hub has stopped
 	t.Cleanup(func() {
@@ -39,10 +50,6 @@ func openProgram(t *testing.T, log io.Writer) *world {
 		}
 	})
 	if err := w.openPartners(database, quickRescue); err != nil {
-		t.Fatal(err)
-	}
-	w.startHub(t, log)
-	if err := w.join(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return w

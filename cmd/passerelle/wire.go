@@ -59,6 +59,7 @@ type hub struct {
 	audiences    []string // of the built-in issuer's tokens
 	managers     map[string]jobs.Manager
 	teams        map[string]registry.Team // of the managers by hand
+	certificates map[string]outbound.TLS  // by which we show managers who we are
 	catalogue    *definitions.Live
 	definitions  *catalogue
 	routes       httpapi.Routes
@@ -73,7 +74,7 @@ type hub struct {
 
 // build opens what the hub works with. Nothing runs yet.
 func build(ctx context.Context, c *config.Config, log zerolog.Logger) (*hub, error) {
-	h := &hub{config: c, log: log, now: time.Now, metrics: prometheus.NewRegistry(), teams: map[string]registry.Team{}}
+	h := &hub{config: c, log: log, now: time.Now, metrics: prometheus.NewRegistry(), teams: map[string]registry.Team{}, certificates: map[string]outbound.TLS{}}
 	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := h.openStore(ctx); err != nil {
 		return nil, err

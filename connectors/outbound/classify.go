@@ -5,11 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/passerelle-hub/passerelle/connectors"
 )
@@ -72,8 +74,9 @@ func isTLS(err error) bool {
 		unknown x509.UnknownAuthorityError
 		invalid x509.CertificateInvalidError
 		host    x509.HostnameError
+		own     *OwnCertificateError
 	)
-	if errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &verify) || errors.As(err, &unknown) ||
+	if errors.As(err, &own) || errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &verify) || errors.As(err, &unknown) ||
 		errors.As(err, &invalid) || errors.As(err, &host) || errors.Is(err, http.ErrSchemeMismatch) {
 		return true
 	}
@@ -109,12 +112,30 @@ func Explain(err error) string {
 	switch class {
 	case ClassBlocked, ClassInvalidURL, ClassTLS, ClassTooLarge:
 		cause := innermost(err)
+		if over := ended(err); over != "" {
+			cause = over
+		}
 		for _, sentinel := range []error{ErrBlocked, ErrInvalidURL, ErrTooLarge} {
 			cause = strings.TrimPrefix(cause, sentinel.Error()+": ")
 		}
 		text += ": " + cause
 	}
 	return Redact(text)
+}
+
+// ended says that a partner's certificate has ended, and when; "" for any other error.
+func ended(err error) string {
+	var (
+		verify  *tls.CertificateVerificationError
+		invalid x509.CertificateInvalidError
+	)
+	if !errors.As(err, &verify) || !errors.As(err, &invalid) || invalid.Reason != x509.Expired || invalid.Cert == nil {
+		return ""
+	}
+	if start := invalid.Cert.NotBefore; time.Now().Before(start) {
+		return fmt.Sprintf("the partner's certificate %q begins on %s only: one of the two clocks is wrong, or the certificate", invalid.Cert.Subject.CommonName, start.UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("the partner's certificate %q ended on %s", invalid.Cert.Subject.CommonName, invalid.Cert.NotAfter.UTC().Format(time.RFC3339))
 }
 
 // innermost drops the wrapping that shows URLs (url.Error) and addresses (net.OpError).

@@ -121,14 +121,47 @@ func (t TLS) config() (*tls.Config, error) {
 	} else if t.CertFile != "" {
 		load := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-			return &pair, err
+			if err != nil {
+				return nil, err
+			}
+			if end := pair.Leaf.NotAfter; time.Now().After(end) {
+				return nil, &OwnCertificateError{Name: pair.Leaf.Subject.CommonName, Ended: end}
+			}
+			return &pair, nil
 		}
-		if _, err := load(nil); err != nil {
+		// One that has ended keeps nobody from starting: it may be renewed meanwhile.
+		var over *OwnCertificateError
+		if _, err := load(nil); err != nil && !errors.As(err, &over) {
 			faults = append(faults, fmt.Errorf("tls.cert_file: %w", err))
 		}
 		conf.GetClientCertificate = load
 	}
 	return conf, errors.Join(faults...)
+}
+
+// OwnCertificateError: our client certificate has ended. The call stops before
+// anything is sent: a partner's alert would not say whose certificate it is.
+type OwnCertificateError struct {
+	Name  string // common name
+	Ended time.Time
+}
+
+// Error names the certificate and its end.
+func (e *OwnCertificateError) Error() string {
+	return fmt.Sprintf("our client certificate %q (tls.cert_file) ended on %s: renew it", e.Name, e.Ended.UTC().Format(time.RFC3339))
+}
+
+// ClientCertificate gives the common name and the end of the client certificate;
+// false where there is none, or none that can be read.
+func (t TLS) ClientCertificate() (name string, end time.Time, ok bool) {
+	if t.CertFile == "" {
+		return "", time.Time{}, false
+	}
+	pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+	if err != nil {
+		return "", time.Time{}, false // told by Validate
+	}
+	return pair.Leaf.Subject.CommonName, pair.Leaf.NotAfter, true
 }
 
 func poolWith(file string) (*x509.CertPool, error) {

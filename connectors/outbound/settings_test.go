@@ -8,12 +8,16 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
+	"log"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,13 +37,19 @@ func writePEM(t *testing.T, name, kind string, der []byte) string {
 
 func clientCertificate(t *testing.T) (certFile, keyFile string, cert *x509.Certificate) {
 	t.Helper()
+	return certificateUntil(t, time.Now().Add(time.Hour))
+}
+
+func certificateUntil(t *testing.T, end time.Time) (certFile, keyFile string, cert *x509.Certificate) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "passerelle"}, NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "passerelle"}, NotAfter: end,
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -84,6 +94,67 @@ func TestTLSSettings(t *testing.T) {
 	}
 	if err := get(TLS{CAFile: caFile, CertFile: certFile, KeyFile: keyFile, ServerName: "other.example"}); ErrorClass(err) != ClassTLS {
 		t.Errorf("with another server name: %v", err)
+	}
+}
+
+func TestACertificateThatHasEndedIsNamedWithItsOwner(t *testing.T) {
+	t.Parallel()
+	yesterday := time.Now().Add(-24 * time.Hour)
+	date := yesterday.UTC().Format("2006-01-02")
+	certFile, keyFile, cert := certificateUntil(t, yesterday)
+	serve := func(conf *tls.Config) (*httptest.Server, *atomic.Int32) {
+		var served atomic.Int32
+		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served.Add(1) }))
+		srv.TLS, srv.Config.ErrorLog = conf, log.New(io.Discard, "", 0)
+		srv.StartTLS()
+		t.Cleanup(srv.Close)
+		return srv, &served
+	}
+	explain := func(url string, conf TLS) string {
+		_, err := partner(t, Settings{TLS: conf}).Do(request(t, t.Context(), "GET", url, ""))
+		if ErrorClass(err) != ClassTLS {
+			t.Errorf("class %q: %v", ErrorClass(err), err)
+		}
+		e := TransportError("kong-prod", "issue", err)
+		if e.Class != connectors.Temporary {
+			t.Errorf("%s: a renewed certificate mends it", e.Class)
+		}
+		return e.Detail
+	}
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, served := serve(&tls.Config{Certificates: []tls.Certificate{pair}})
+	if got := explain(theirs.URL, TLS{CAFile: writePEM(t, "ca.pem", "CERTIFICATE", cert.Raw)}); !strings.Contains(got, `the partner's certificate "passerelle" ended on `+date) {
+		t.Errorf("theirs: %s", got)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(cert)
+	mutual, reached := serve(&tls.Config{ClientAuth: tls.RequireAnyClientCert, ClientCAs: pool})
+	ours := TLS{CAFile: writePEM(t, "ca.pem", "CERTIFICATE", mutual.Certificate().Raw), CertFile: certFile, KeyFile: keyFile}
+	if got := explain(mutual.URL, ours); !strings.Contains(got, `our client certificate "passerelle" (tls.cert_file) ended on `+date) {
+		t.Errorf("ours: %s", got)
+	}
+	if n := served.Load() + reached.Load(); n != 0 {
+		t.Errorf("%d requests were sent", n)
+	}
+	if name, end, ok := ours.ClientCertificate(); !ok || name != "passerelle" || end.UTC().Format("2006-01-02") != date {
+		t.Errorf("%q, %s, %t", name, end, ok)
+	}
+	// Renewed under the same names: used without a new client.
+	client := partner(t, Settings{TLS: ours})
+	if _, err := client.Do(request(t, t.Context(), "GET", mutual.URL, "")); err == nil {
+		t.Fatal("an ended certificate was used")
+	}
+	newCert, newKey, _ := clientCertificate(t)
+	for from, to := range map[string]string{newCert: certFile, newKey: keyFile} {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := client.Do(request(t, t.Context(), "GET", mutual.URL, "")); err != nil || reached.Load() != 1 {
+		t.Errorf("after its renewal: %v", err)
 	}
 }
 
