@@ -46,6 +46,7 @@ var majastres = connectors.OrganizationRef{Type: "SI", SIRET: "21040107100019", 
 func newCounter(t *testing.T) *counter {
 	t.Helper()
 	c := &counter{t: t, pool: pgtest.New(t, store.Migrate), clock: partnertest.NewClock(), log: &bytes.Buffer{}}
+	t.Cleanup(func() { checkEvents(t, c.pool) })
 	c.clock.Freeze(time.Now().UTC().Truncate(time.Second))
 	key, err := seal.ParseKey("test", yardSecret)
 	c.must(err)

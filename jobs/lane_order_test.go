@@ -117,7 +117,7 @@ func TestAMessageGivenUpLeavesAGapThatIsTold(t *testing.T) {
 			t.Errorf("the gap is not in the place of what is missing: sequence %s", d.Header.Get("Webhook-Sequence"))
 		}
 	}
-	if diff := cmp.Diff([]string{registry.EventGap, "test.happened"}, after); diff != "" {
+	if diff := cmp.Diff([]string{registry.EventGap, "token.issued"}, after); diff != "" {
 		t.Errorf("after the message given up: %s\n%s", diff, y.picture())
 	}
 }

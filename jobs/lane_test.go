@@ -370,7 +370,7 @@ func TestALostWakeUpIsFoundByTheSweep(t *testing.T) {
 	// The process dies between the commit and the wake-up: nobody is told.
 	err := y.store.InTx(t.Context(), func(tx *store.Tx) error {
 		_, err := tx.PublishEvent(t.Context(), store.Event{
-			ID: store.EventID(y.clock.Now()), Type: "test.happened", Definition: "d", Subject: "s", Body: []byte(`{}`), OccurredAt: y.clock.Now(),
+			ID: store.EventID(y.clock.Now()), Type: "token.issued", Definition: "d", Subject: "s", Body: []byte(`{}`), OccurredAt: y.clock.Now(),
 		})
 		return err
 	})
@@ -409,7 +409,7 @@ func TestFirstTriesGoBeforeRetriesAndRetriesBeforeReplays(t *testing.T) {
 	at := y.clock.Now()
 	for i, rank := range []int{2, 1, 0, 2, 1, 0} {
 		_, err := y.pool.Exec(t.Context(), `
-			with e as (insert into event (id, type, subject, seq, body, occurred_at) values ($1, 'test.happened', 's' || $2, 1, json_build_object('data', json_build_object('subject', 'rank', 'seq', $3::int)), $4) returning id)
+			with e as (insert into event (id, type, subject, seq, body, occurred_at) values ($1, 'token.issued', 's' || $2, 1, json_build_object('data', json_build_object('subject', 'rank', 'seq', $3::int)), $4) returning id)
 			insert into delivery (endpoint_id, event_id, rank, next_at, subject, seq, ordered, created_at) select $5, id, $3, $4, 's' || $2, 1, false, $4 from e`,
 			store.EventID(at), strconv.Itoa(i), rank, at.Add(time.Duration(-i)*time.Second), id)
 		if err != nil {

@@ -30,6 +30,7 @@ func newReception(t *testing.T) *reception {
 	m := newMirror(t)
 	c := newCounter(t) // lends its HubEE; its database is another
 	m.Folders, m.LeaseFor = c.Folders, time.Minute
+	t.Cleanup(func() { checkEvents(t, m.pool) })
 	return &reception{m, c}
 }
 

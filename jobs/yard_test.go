@@ -200,7 +200,7 @@ func (y *yard) tell(definition, subject string, n int) uuid.UUID {
 
 func happeningFor(definition, subject string, n int) registry.Happening {
 	return registry.Happening{
-		Type: "test.happened", Definition: definition, Subject: subject, Data: map[string]any{"subject": subject, "seq": n},
+		Type: "token.issued", Definition: definition, Subject: subject, Data: map[string]any{"subject": subject, "seq": n},
 	}
 }
 

@@ -105,7 +105,7 @@ func (b *deliveryBench) close() {
 func (b *deliveryBench) publish(ctx context.Context, n int) (uuid.UUID, error) {
 	serial := b.serial.Add(1)
 	return b.tell(ctx, registry.Happening{
-		Type: "bench", Definition: fmt.Sprintf("bench_%d", n), Subject: "bench/" + strconv.FormatInt(serial, 10),
+		Type: "token.issued", Definition: fmt.Sprintf("bench_%d", n), Subject: "bench/" + strconv.FormatInt(serial, 10),
 		Data: map[string]any{"serial": serial}, Shown: b.shown,
 	})
 }
@@ -279,7 +279,9 @@ type sustainedFigures struct{ rate, ownCPU, pgCPU, memory []float64 }
 func TestBenchDelivery(t *testing.T) {
 	scale := bench(t, "delivery")
 	const rounds = 5
-	lasts := time.Duration(float64(4*time.Second) * max(scale, 0.2))
+	// Four designs, three sizes and five rounds are sixty runs, each on a database
+	// of its own: with what surrounds them they fit into ten minutes.
+	lasts := time.Duration(float64(2200*time.Millisecond) * max(scale, 0.4))
 	r := startReceiver(t, 100)
 	pg := durablePostgres(t)
 	pid := postmaster(t, pg)
@@ -330,7 +332,7 @@ func TestBenchDelivery(t *testing.T) {
 		[]string{"pgbench -N, 10 clients", "", spreadOf(commits, "%.0f"), "1.00"},
 	)
 	table(t, fmt.Sprintf("deliveries end to end, bodies of %d bytes, fsync on, medians of %d interleaved rounds; load average %s", benchBody, rounds, spreadOf(loads, "%.1f")), rows...)
-	benchLatency(t, pg, r, median(figures[ourLanes.name+"20"].rate)/2, lasts, median(commits))
+	benchLatency(t, pg, r, median(figures[ourLanes.name+"20"].rate)/2, lasts+lasts/2, median(commits))
 }
 
 // benchLatency measures from commit to arrival, of our lanes and the first design.
@@ -344,7 +346,7 @@ func benchLatency(t *testing.T, pg *localpg.Server, r benchReceiver, half float6
 		for i := range designs {
 			d := designs[(i+round)%len(designs)]
 			b := newDeliveryBench(t, pg, fmt.Sprintf("l%d_%d", round, slices.IndexFunc(designs, func(x design) bool { return x.name == d.name })), d, r.URLs[:endpoints], false)
-			b.paced(r, 200, lasts/8) // connections and plans are made
+			b.paced(r, 200, lasts/6) // connections and plans are made
 			for _, rate := range rates {
 				l := b.paced(r, rate, lasts)
 				key := fmt.Sprint(d.name, rate)

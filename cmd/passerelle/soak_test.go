@@ -205,7 +205,7 @@ func (s *soak) publish(ctx context.Context, every time.Duration) {
 			all.Go(func() {
 				for p.n = 1; ctx.Err() == nil; {
 					id, err := s.hub.registry.Tell(s.t.Context(), registry.Happening{
-						Type: "soak", Definition: "soak" + p.path, Subject: p.subject, Data: map[string]any{"subject": p.subject, "seq": p.n},
+						Type: "token.issued", Definition: "soak" + p.path, Subject: p.subject, Data: map[string]any{"subject": p.subject, "seq": p.n},
 					})
 					if err == nil {
 						s.mu.Lock()

@@ -278,6 +278,9 @@ func (h *Handler) actOnEndpoint(command func(registry.EndpointTarget) (registry.
 		}
 		cmd, result := command(target)
 		return h.record(w, r, raw, cmd, func() (store.Answer, error) {
+			if !result.Endpoint.Enabled {
+				h.awaitQuiet(r, target.ID)
+			}
 			return answerEndpoint(http.StatusOK, viewEndpoint(result.Endpoint))
 		})
 	}

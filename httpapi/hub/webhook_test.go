@@ -351,7 +351,7 @@ func TestAnEditorIsToldOfItsOwnRequestsAlone(t *testing.T) {
 	}
 	tell := func(h registry.Happening) int {
 		t.Helper()
-		h.Type, h.Definition, h.Subject, h.Data = "qf.available", "api_particulier", "qf/"+h.Editor, map[string]any{"object": "qf", "id": 1}
+		h.Type, h.Definition, h.Subject, h.Data = "qf.available", "api_particulier", "qf/"+h.Editor, map[string]any{"siret": ccas}
 		id, err := s.registry.Tell(t.Context(), h)
 		if err != nil {
 			t.Fatal(err)

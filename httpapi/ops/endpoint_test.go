@@ -64,7 +64,7 @@ func TestOperatorsSeeHowEndpointsDoAndReadersOnlyLook(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Tell(t.Context(), registry.Happening{Type: "qf.available", Definition: "api_entreprise", Subject: "qf/1", Data: map[string]any{"object": "qf", "id": 1}}); err != nil {
+	if _, err := r.Tell(t.Context(), registry.Happening{Type: "qf.available", Definition: "api_entreprise", Subject: "qf/1", Data: map[string]any{"folder_id": uuid.NewString()}}); err != nil {
 		t.Fatal(err)
 	}
 	h := &ops.Handler{

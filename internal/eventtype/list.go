@@ -36,8 +36,8 @@ var list = []Type{
 	{Name: "token.revoked", Title: "Clé d’accès révoquée", Description: "Une clé d’accès est fermée ; `delay_ms` dit en combien de temps.", schema: "token_revoked"},
 	{Name: "provisioning.failed", Title: "Création d’une clé en échec", Description: "Une clé n’a pas pu être créée ou changée ; un exploitant doit intervenir.", schema: "provisioning_failed"},
 
-	{Name: "qf.available", Title: "Quotient familial disponible", Description: "Le quotient familial d’une famille attend chez HubEE.", schema: "object"},
-	{Name: "delegation.changed", Title: "Délégation changée", Description: "Une délégation d’une organisation à un éditeur a été créée, changée ou retirée.", schema: "object"},
+	{Name: "qf.available", Title: "Quotient familial disponible", Description: "Le quotient familial d’une famille attend chez HubEE.", schema: "qf_available"},
+	{Name: "delegation.changed", Title: "Délégation changée", Description: "Une délégation d’une organisation à un éditeur a été créée, changée ou retirée.", schema: "delegation_changed"},
 
 	{Name: Gap, Title: "Message manquant", Description: "Un message d’une suite ordonnée est abandonné : celui-ci tient sa place. Envoyé sans abonnement aux adresses ordonnées.", schema: "gap", Unasked: true},
 	{Name: EndpointDisabled, Title: "Adresse désactivée", Description: "Une autre adresse du même titulaire ne reçoit plus rien.", schema: "endpoint_disabled"},

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/passerelle-hub/passerelle/connectors"
+	"github.com/passerelle-hub/passerelle/internal/eventtype"
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
@@ -72,8 +74,14 @@ func (u *unit) publishEvent(ctx context.Context, h Happening) (uuid.UUID, error)
 	return e.ID, nil
 }
 
+// ErrUnknownEvent: a type that the catalogue lacks is told to nobody.
+var ErrUnknownEvent = errors.New("the catalogue of events has no such type")
+
 // ownEvent gives the event with both of its bodies.
 func (u *unit) ownEvent(h Happening) (store.Event, error) {
+	if !eventtype.Known(h.Type) {
+		return store.Event{}, fmt.Errorf("%w: %q", ErrUnknownEvent, h.Type)
+	}
 	editor, siret := u.editorNames(h.Editor, h.EditorSIRET)
 	body, err := json.Marshal(standardBody{Type: h.Type, Timestamp: u.at, Data: h.Data})
 	if err != nil {
