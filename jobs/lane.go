@@ -67,6 +67,7 @@ type lane struct {
 	failed   error
 
 	fromFirst, fromReplay time.Time // where a backlog is read on
+	fromSubject           string    // the same, of an ordered endpoint with a long one
 	reread                time.Time
 
 	idleSince time.Time // zero: it is not
@@ -99,7 +100,7 @@ type posted struct {
 }
 
 type fetched struct {
-	due  []store.Due
+	store.DueList
 	full bool
 	err  error
 }
@@ -424,14 +425,14 @@ func (l *lane) fetch(ctx context.Context) {
 	if time.Since(l.reread) > rereadEvery {
 		l.reread, l.fromFirst, l.fromReplay = time.Now(), time.Time{}, time.Time{}
 	}
-	ask := store.Ask{Lane: &l.row, N: room, FromFirst: l.fromFirst, FromReplay: l.fromReplay, InHand: make([]uuid.UUID, 0, len(l.inHand))}
+	ask := store.Ask{Lane: &l.row, N: room, FromFirst: l.fromFirst, FromReplay: l.fromReplay, FromSubject: l.fromSubject, InHand: make([]uuid.UUID, 0, len(l.inHand))}
 	for id := range l.inHand {
 		ask.InHand = append(ask.InHand, id)
 	}
 	now := l.Now()
 	go func() {
-		due, err := l.Webhooks.due.Due(ctx, ask, now)
-		l.fetched <- fetched{due: due, full: len(due) >= ask.N, err: err}
+		answer, err := l.Webhooks.due.Due(ctx, ask, now)
+		l.fetched <- fetched{DueList: answer, full: len(answer.Due) >= ask.N, err: err}
 	}()
 }
 
@@ -443,18 +444,19 @@ func (l *lane) take(f fetched) {
 		return
 	}
 	midway := !l.fromFirst.IsZero() || !l.fromReplay.IsZero()
-	l.hungry = f.full || l.again || midway
+	l.fromSubject = f.Subject
+	l.hungry = f.full || l.again || midway || f.Subject != ""
 	l.again = false
 	if !f.full {
 		l.fromFirst, l.fromReplay = time.Time{}, time.Time{}
 	}
-	if len(f.due) > 0 {
+	if len(f.Due) > 0 {
 		l.idleSince, l.tick = time.Time{}, lingerTick
 	}
 	if l.closing {
 		return
 	}
-	for _, d := range f.due {
+	for _, d := range f.Due {
 		l.buffer = append(l.buffer, d)
 		l.inHand[d.EventID] = struct{}{}
 		if !f.full || l.row.Ordered {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -202,4 +203,44 @@ func TestALaneOfADeadProcessIsTakenOverWhenItsLeaseEnds(t *testing.T) {
 		t.Error("two processes deliver to one endpoint at once")
 	}
 	y.drained() // the sweep finds it
+}
+
+func TestARequestWithMoreMessagesThanALaneLooksAtHoldsBackNoOther(t *testing.T) {
+	t.Parallel()
+	y := newYardOf(t, 20, time.Minute, nil)
+	id := y.ordered()
+	others := make(chan struct{})
+	y.receiver.AnswerWith("", func(d webhooktest.Delivery) webhooktest.Answer {
+		if strings.HasPrefix(d.Subject, "long") {
+			<-others
+		}
+		return webhooktest.Answer{}
+	})
+	release := sync.OnceFunc(func() { close(others) })
+	t.Cleanup(release)
+	// Three requests with 1,500 messages each, older than those of sixty others.
+	const long, each, short = 3, 1500, 60
+	at := y.clock.Now()
+	if _, err := y.pool.Exec(t.Context(), `
+		with e as (insert into event (id, type, subject, seq, body, occurred_at)
+			select gen_random_uuid(), 'token.issued', s, n, json_build_object('data', json_build_object('subject', s, 'seq', n)), $2::timestamptz + n * interval '1 microsecond'
+			from (select 'long' || l as s, n from generate_series(1, $3) l, generate_series(1, $4) n
+			      union all select 'short' || o, n from generate_series(1, $5) o, generate_series(1, 2) n) x
+			returning id, subject, seq)
+		insert into delivery (endpoint_id, event_id, next_at, subject, seq, ordered, created_at)
+		select $1, id, case when subject like 'long%' then $2::timestamptz - interval '1 minute' else $2::timestamptz end, subject, seq, true, $2 from e`, id, at, long, each, short); err != nil {
+		t.Fatal(err)
+	}
+	y.advance(time.Second)
+	y.until("the others have all of theirs", func() bool {
+		return y.count(`select count(*) from delivery where subject like 'short%'`) == 0
+	})
+	if n := y.count(`select count(*) from delivery where subject like 'long%'`); n != long*each {
+		t.Errorf("%d of the long ones are left", n)
+	}
+	release()
+	y.until("the long ones go on", func() bool { return y.count(`select count(*) from delivery`) < long*each-30 })
+	if disorder := y.receiver.Disorder(); len(disorder) > 0 {
+		t.Error(disorder[:1])
+	}
 }

@@ -50,6 +50,17 @@ type Ask struct {
 	// FromFirst and FromReplay let a long backlog be read on from where the last
 	// answer ended, not from its beginning; zero reads from there.
 	FromFirst, FromReplay time.Time
+	// FromSubject lets an ordered endpoint's subjects be gone through in turn, when
+	// so much is due that a look at what came first does not show them all.
+	FromSubject string
+}
+
+// DueList is what is due for an Ask.
+type DueList struct {
+	Due []Due
+	// Subject is where the next Ask goes on with the subjects of an ordered
+	// endpoint; "": there is no more to look at.
+	Subject string
 }
 
 // DueSource answers many lanes with few statements.
@@ -66,13 +77,15 @@ type dueAsk struct {
 }
 
 type dueAnswer struct {
-	due []Due
+	DueList
 	err error
 }
 
 const (
 	// orderedWindow bounds how far an ordered lane looks past what is held back.
 	orderedWindow = 1000
+	// mostSubjects bounds how many subjects it goes through at once beyond that.
+	mostSubjects = 500
 	askTimeout    = 15 * time.Second
 )
 
@@ -87,14 +100,14 @@ func (s *Store) NewDueSource(holder uuid.UUID) *DueSource {
 // before retries before replays. Nothing is marked: the lane is its only taker.
 // Nothing is given once the endpoint was changed or disabled, or its lane is
 // another process's.
-func (d *DueSource) Due(ctx context.Context, ask Ask, now time.Time) ([]Due, error) {
+func (d *DueSource) Due(ctx context.Context, ask Ask, now time.Time) (DueList, error) {
 	a := &dueAsk{ask: ask, now: now, answer: make(chan dueAnswer, 1)}
 	d.gather.add(a)
 	select {
 	case answer := <-a.answer:
-		return answer.due, answer.err
+		return answer.DueList, answer.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return DueList{}, ctx.Err()
 	}
 }
 
@@ -103,8 +116,59 @@ func (d *DueSource) serve(batch []*dueAsk) {
 	defer cancel()
 	found, err := d.read(ctx, batch)
 	for _, a := range batch {
-		a.answer <- dueAnswer{found[a.ask.Lane.EndpointID], err}
+		answer := dueAnswer{DueList{Due: found[a.ask.Lane.EndpointID]}, err}
+		if err == nil && a.ask.Lane.Ordered && len(answer.Due) < a.ask.N {
+			answer.DueList, answer.err = d.beyond(ctx, a, answer.Due)
+		}
+		a.answer <- answer
 	}
+}
+
+// beyond adds, for an ordered lane that found less than it has room for, the
+// heads of subjects that are behind more of another than a lane looks at: what
+// one request owes never holds back the others.
+func (d *DueSource) beyond(ctx context.Context, a *dueAsk, found []Due) (DueList, error) {
+	answer, lane := DueList{Due: found}, a.ask.Lane
+	heads, err := d.store.q.HeadsOfSubjects(ctx, db.HeadsOfSubjectsParams{
+		EndpointID: lane.EndpointID, After: a.ask.FromSubject, LookAt: orderedWindow, N: mostSubjects, Now: a.now,
+	})
+	if err != nil {
+		return answer, fmt.Errorf("look for the subjects of endpoint %d: %w", lane.EndpointID, err)
+	}
+	had := make(map[uuid.UUID]bool, len(found)+len(a.ask.InHand))
+	for _, id := range a.ask.InHand {
+		had[id] = true
+	}
+	for _, due := range found {
+		had[due.EventID] = true
+	}
+	var more []uuid.UUID
+	for i, head := range heads {
+		if head.Due && !had[head.EventID] {
+			more = append(more, head.EventID)
+		}
+		if len(found)+len(more) == a.ask.N || i == mostSubjects-1 {
+			answer.Subject = head.Subject
+			break
+		}
+	}
+	if len(more) == 0 {
+		return answer, nil
+	}
+	rows, err := d.store.q.DeliveriesOf(ctx, db.DeliveriesOfParams{
+		EndpointID: lane.EndpointID, Version: lane.Version, Datapass: lane.Format == FormatDataPass, Holder: d.holder, Events: more,
+	})
+	if err != nil {
+		return answer, fmt.Errorf("read the heads of endpoint %d: %w", lane.EndpointID, err)
+	}
+	for _, r := range rows {
+		due, err := d.store.due(db.DueDeliveriesRow(r), lane.Format == FormatDataPass)
+		if err != nil {
+			return answer, err
+		}
+		answer.Due = append(answer.Due, due)
+	}
+	return answer, nil
 }
 
 func (d *DueSource) read(ctx context.Context, batch []*dueAsk) (map[int64][]Due, error) {
@@ -138,19 +202,29 @@ func (d *DueSource) read(ctx context.Context, batch []*dueAsk) (map[int64][]Due,
 	}
 	found := make(map[int64][]Due, len(batch))
 	for _, r := range rows {
-		body := r.Body
-		if datapass[r.EndpointID] && len(body) > 0 {
-			if body, err = d.store.ring.Open(body, eventAD(r.EventID)); err != nil {
-				return nil, fmt.Errorf("open the body of event %s: %w", r.EventID, err)
-			}
+		due, err := d.store.due(r, datapass[r.EndpointID])
+		if err != nil {
+			return nil, err
 		}
-		found[r.EndpointID] = append(found[r.EndpointID], Due{
-			EndpointID: r.EndpointID, EventID: r.EventID, Type: r.Type, Body: body, Rank: Rank(r.Rank), Attempts: int(r.Attempts),
-			Subject: r.Subject, Seq: r.Seq, RequestID: val(r.RequestID), HabilitationID: val(r.HabilitationID), NextAt: r.NextAt,
-			CreatedAt: r.CreatedAt, FirstTryAt: val(r.FirstTryAt), OccurredAt: r.OccurredAt, Correlation: r.Correlation,
-		})
+		found[r.EndpointID] = append(found[r.EndpointID], due)
 	}
 	return found, nil
+}
+
+// due reads a row; sealed: its body is.
+func (s *Store) due(r db.DueDeliveriesRow, sealed bool) (Due, error) {
+	body := r.Body
+	if sealed && len(body) > 0 {
+		var err error
+		if body, err = s.ring.Open(body, eventAD(r.EventID)); err != nil {
+			return Due{}, fmt.Errorf("open the body of event %s: %w", r.EventID, err)
+		}
+	}
+	return Due{
+		EndpointID: r.EndpointID, EventID: r.EventID, Type: r.Type, Body: body, Rank: Rank(r.Rank), Attempts: int(r.Attempts),
+		Subject: r.Subject, Seq: r.Seq, RequestID: val(r.RequestID), HabilitationID: val(r.HabilitationID), NextAt: r.NextAt,
+		CreatedAt: r.CreatedAt, FirstTryAt: val(r.FirstTryAt), OccurredAt: r.OccurredAt, Correlation: r.Correlation,
+	}, nil
 }
 
 // Outcomes of a try.

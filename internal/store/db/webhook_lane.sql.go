@@ -12,6 +12,154 @@ import (
 	"github.com/google/uuid"
 )
 
+const deliveriesOf = `-- name: DeliveriesOf :many
+select d.endpoint_id, d.event_id, d.rank, d.attempts, d.next_at, d.subject, d.seq, d.created_at, d.first_try_at,
+       v.type, v.request_id, v.habilitation_id, v.occurred_at, v.correlation,
+       (case when $1::boolean then v.datapass_sealed else convert_to(v.body::text, 'UTF8') end)::bytea as body
+from endpoint e
+join lane l on l.endpoint_id = e.id and l.holder = $2 and l.until > clock_timestamp()
+join delivery d on d.endpoint_id = e.id and d.event_id = any ($3::uuid[]) and d.abandoned_at is null
+join event v on v.id = d.event_id
+where e.id = $4 and e.version = $5 and e.enabled
+`
+
+type DeliveriesOfParams struct {
+	Datapass   bool
+	Holder     uuid.UUID
+	Events     []uuid.UUID
+	EndpointID int64
+	Version    int32
+}
+
+type DeliveriesOfRow struct {
+	EndpointID     int64
+	EventID        uuid.UUID
+	Rank           int16
+	Attempts       int32
+	NextAt         time.Time
+	Subject        string
+	Seq            int64
+	CreatedAt      time.Time
+	FirstTryAt     *time.Time
+	Type           string
+	RequestID      *int64
+	HabilitationID *int64
+	OccurredAt     time.Time
+	Correlation    string
+	Body           []byte
+}
+
+// These of an endpoint's, for the lane that holds it.
+func (q *Queries) DeliveriesOf(ctx context.Context, arg DeliveriesOfParams) ([]DeliveriesOfRow, error) {
+	rows, err := q.db.Query(ctx, deliveriesOf,
+		arg.Datapass,
+		arg.Holder,
+		arg.Events,
+		arg.EndpointID,
+		arg.Version,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DeliveriesOfRow
+	for rows.Next() {
+		var i DeliveriesOfRow
+		if err := rows.Scan(
+			&i.EndpointID,
+			&i.EventID,
+			&i.Rank,
+			&i.Attempts,
+			&i.NextAt,
+			&i.Subject,
+			&i.Seq,
+			&i.CreatedAt,
+			&i.FirstTryAt,
+			&i.Type,
+			&i.RequestID,
+			&i.HabilitationID,
+			&i.OccurredAt,
+			&i.Correlation,
+			&i.Body,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const headsOfSubjects = `-- name: HeadsOfSubjects :many
+with recursive head as (
+    select b.subject, b.event_id, b.next_at, 1 as place
+    from (
+        select d.subject, d.event_id, d.next_at
+        from delivery d
+        where d.endpoint_id = $2 and d.ordered and d.abandoned_at is null and (d.rank = 2) = false and d.subject > $3::text
+          and (select count(*) from (
+                   select 1 from delivery w
+                   where w.endpoint_id = $2 and w.rank = 0 and w.next_at <= $1 and w.abandoned_at is null
+                   limit $4::integer) looked) = $4::integer
+        order by d.subject, (d.rank = 2), d.seq limit 1) b
+    union all
+    select n.subject, n.event_id, n.next_at, h.place + 1
+    from head h
+    cross join lateral (
+        select d.subject, d.event_id, d.next_at
+        from delivery d
+        where d.endpoint_id = $2 and d.ordered and d.abandoned_at is null and (d.rank = 2) = false and d.subject > h.subject
+        order by d.subject, (d.rank = 2), d.seq limit 1) n
+    where h.place < $5::integer
+)
+select f.subject, f.event_id, (f.next_at <= $1::timestamptz)::boolean as due from head f
+`
+
+type HeadsOfSubjectsParams struct {
+	Now        time.Time
+	EndpointID int64
+	After      string
+	LookAt     int32
+	N          int32
+}
+
+type HeadsOfSubjectsRow struct {
+	Subject string
+	EventID uuid.UUID
+	Due     bool
+}
+
+// Of an ordered endpoint with more due than a lane looks at: the first message of
+// each subject, subject by subject from one on, @n at most (each is one look into
+// the index). No row when all that is due was looked at.
+func (q *Queries) HeadsOfSubjects(ctx context.Context, arg HeadsOfSubjectsParams) ([]HeadsOfSubjectsRow, error) {
+	rows, err := q.db.Query(ctx, headsOfSubjects,
+		arg.Now,
+		arg.EndpointID,
+		arg.After,
+		arg.LookAt,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []HeadsOfSubjectsRow
+	for rows.Next() {
+		var i HeadsOfSubjectsRow
+		if err := rows.Scan(&i.Subject, &i.EventID, &i.Due); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const publishEvents = `-- name: PublishEvents :many
 with told as materialized (
     select generate_subscripts($1::uuid[], 1) as n, unnest($1::uuid[]) as id, unnest($2::text[]) as type,

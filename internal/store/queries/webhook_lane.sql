@@ -34,3 +34,41 @@ select w.endpoint_id, t.id,
 from numbered t join wanted w on w.n = t.n
 where t.type = any (w.events) or '*' = any (w.events)
 returning endpoint_id, event_id;
+
+-- name: HeadsOfSubjects :many
+-- Of an ordered endpoint with more due than a lane looks at: the first message of
+-- each subject, subject by subject from one on, @n at most (each is one look into
+-- the index). No row when all that is due was looked at.
+with recursive head as (
+    select b.subject, b.event_id, b.next_at, 1 as place
+    from (
+        select d.subject, d.event_id, d.next_at
+        from delivery d
+        where d.endpoint_id = @endpoint_id and d.ordered and d.abandoned_at is null and (d.rank = 2) = false and d.subject > @after::text
+          and (select count(*) from (
+                   select 1 from delivery w
+                   where w.endpoint_id = @endpoint_id and w.rank = 0 and w.next_at <= @now and w.abandoned_at is null
+                   limit @look_at::integer) looked) = @look_at::integer
+        order by d.subject, (d.rank = 2), d.seq limit 1) b
+    union all
+    select n.subject, n.event_id, n.next_at, h.place + 1
+    from head h
+    cross join lateral (
+        select d.subject, d.event_id, d.next_at
+        from delivery d
+        where d.endpoint_id = @endpoint_id and d.ordered and d.abandoned_at is null and (d.rank = 2) = false and d.subject > h.subject
+        order by d.subject, (d.rank = 2), d.seq limit 1) n
+    where h.place < @n::integer
+)
+select f.subject, f.event_id, (f.next_at <= @now::timestamptz)::boolean as due from head f;
+
+-- name: DeliveriesOf :many
+-- These of an endpoint's, for the lane that holds it.
+select d.endpoint_id, d.event_id, d.rank, d.attempts, d.next_at, d.subject, d.seq, d.created_at, d.first_try_at,
+       v.type, v.request_id, v.habilitation_id, v.occurred_at, v.correlation,
+       (case when @datapass::boolean then v.datapass_sealed else convert_to(v.body::text, 'UTF8') end)::bytea as body
+from endpoint e
+join lane l on l.endpoint_id = e.id and l.holder = @holder and l.until > clock_timestamp()
+join delivery d on d.endpoint_id = e.id and d.event_id = any (@events::uuid[]) and d.abandoned_at is null
+join event v on v.id = d.event_id
+where e.id = @endpoint_id and e.version = @version and e.enabled;
