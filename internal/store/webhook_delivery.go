@@ -86,7 +86,7 @@ const (
 	orderedWindow = 1000
 	// mostSubjects bounds how many subjects it goes through at once beyond that.
 	mostSubjects = 500
-	askTimeout    = 15 * time.Second
+	askTimeout   = 15 * time.Second
 )
 
 // NewDueSource gives a source for the lanes that holder has taken.
