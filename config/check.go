@@ -57,6 +57,7 @@ func check(c *Config, r *report) {
 	ck.egress()
 	ck.hubee()
 	ck.citizens()
+	ck.sirene()
 	ck.webhooks()
 	between(ck, "introspection.tokens", c.Introspection.Tokens, 1000, 100_000_000)
 	between(ck, "handover.link_lifetime", c.Handover.LinkLifetime, time.Minute, 30*24*time.Hour)

@@ -153,6 +153,23 @@ func (ck checker) citizens() {
 	}
 }
 
+func (ck checker) sirene() {
+	s := ck.c.Sirene
+	if !s.Enabled() {
+		if !s.Key.IsZero() {
+			ck.at("sirene.url", "missing: a key is given without it")
+		}
+		return
+	}
+	ck.url("sirene.url", s.URL)
+	if s.Key.IsZero() {
+		ck.at("sirene.key", "missing")
+	}
+	between(ck, "sirene.per_minute", s.PerMinute, 1, 1000)
+	between(ck, "sirene.refresh_after", s.RefreshAfter, time.Hour, 365*24*time.Hour)
+	ck.exists("sirene.ca_file", s.CAFile, false)
+}
+
 func (ck checker) issuers() {
 	names := ck.unique()
 	tokens := ck.unique()

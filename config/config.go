@@ -30,6 +30,7 @@ type Config struct {
 	HubEE          HubEE          `yaml:"hubee" envPrefix:"HUBEE_"`
 	FranceConnect  FranceConnect  `yaml:"franceconnect" envPrefix:"FRANCECONNECT_"`
 	APIParticulier APIParticulier `yaml:"api_particulier" envPrefix:"API_PARTICULIER_"`
+	Sirene         Sirene         `yaml:"sirene" envPrefix:"SIRENE_"`
 	RateLimits     RateLimits     `yaml:"rate_limits" envPrefix:"RATE_LIMITS_"`
 	Editors        Editors        `yaml:"editors" envPrefix:"EDITORS_"`
 
@@ -322,6 +323,19 @@ type HubEE struct {
 
 // Enabled reports whether folders can be sent.
 func (h HubEE) Enabled() bool { return h.URL != "" }
+
+// Sirene is INSEE's register of establishments, asked about native organizations
+// (datapass.md, 2.4).
+type Sirene struct {
+	URL          string            `yaml:"url" env:"URL"`                     // https://api.insee.fr/api-sirene/3.11
+	Key          connectors.Secret `yaml:"key" env:"KEY"`                     // of our application at INSEE's portal
+	PerMinute    int               `yaml:"per_minute" env:"PER_MINUTE"`       // calls, of all replicas together
+	RefreshAfter time.Duration     `yaml:"refresh_after" env:"REFRESH_AFTER"` // an answer is asked for again after this
+	CAFile       string            `yaml:"ca_file" env:"CA_FILE" kind:"path"` // PEM roots added to the system's
+}
+
+// Enabled reports whether INSEE is asked.
+func (s Sirene) Enabled() bool { return s.URL != "" }
 
 // HubEEOnboarding is the credential that registers communes; without it they are
 // registered by hand on HubEE's portal.

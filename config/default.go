@@ -77,6 +77,7 @@ func Default() *Config {
 			NoticesEvery: 2 * time.Minute, FollowEvery: 15 * time.Minute, CheckAfter: 2 * time.Minute, GiveUpAfter: 72 * time.Hour, Keep: 90 * 24 * time.Hour,
 		},
 		FranceConnect: FranceConnect{Algorithm: ES256},
+		Sirene:        Sirene{PerMinute: 25, RefreshAfter: 30 * 24 * time.Hour},
 		Handover:      Handover{LinkLifetime: 7 * 24 * time.Hour, CopyLifetime: 30 * 24 * time.Hour, ReplaceGrace: 7 * 24 * time.Hour},
 		RateLimits:    RateLimits{PerClient: 300, PerAddress: 60, PerVisitor: 300, EditorFetches: 60},
 		Editors:       Editors{ChangesRetention: 90 * 24 * time.Hour},

@@ -56,7 +56,7 @@ func TestNoWayOfPrintingShowsASecret(t *testing.T) {
 	want := []string{
 		"database.owner_url", "database.url", "datapass.sources[0].api.client_secret", "datapass.sources[0].secrets[0]",
 		"egress.proxy.url", "franceconnect.client_key", "franceconnect.client_secrets[0]", "hubee.client_secret", "hubee.onboarding.client_secret", "mail.bounce_secret", "mail.smtp.password", "ops.metrics_token", "ops.users[0].password",
-		"sealing.fingerprint_key", "sealing.keys[0].key",
+		"sealing.fingerprint_key", "sealing.keys[0].key", "sirene.key",
 	}
 	var keys []string
 	eachSecret(c, func(key string, _ connectors.Secret) { keys = append(keys, key) })

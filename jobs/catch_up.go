@@ -130,7 +130,7 @@ func (w *catchUp) report(source, what string, p progress, t *tally) {
 }
 
 // halfTime is when a job that has a deadline makes room.
-func (w *catchUp) halfTime(ctx context.Context) time.Time {
+func (w *Workers) halfTime(ctx context.Context) time.Time {
 	now := time.Now()
 	if deadline, ok := ctx.Deadline(); ok {
 		return now.Add(deadline.Sub(now) / 2)

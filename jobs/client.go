@@ -37,11 +37,13 @@ type Workers struct {
 	Mailer     connectors.Mailer
 	MailDomain string
 	Webhooks   Webhooks
-	Folders    *Folders  // nil: this hub has no HubEE
-	Owner      string    // this hub's mark at its partners
-	TokenEnv   token.Env // of the keys that the hub makes
-	LeaseFor   time.Duration
-	KeepBody   time.Duration // how long bodies of settled incoming webhooks stay
+	Folders    *Folders // nil: this hub has no HubEE
+	// Establishments is nil when this hub does not ask INSEE.
+	Establishments *Establishments
+	Owner          string    // this hub's mark at its partners
+	TokenEnv       token.Env // of the keys that the hub makes
+	LeaseFor       time.Duration
+	KeepBody       time.Duration // how long bodies of settled incoming webhooks stay
 	// KeepChanges is how far back editors' feeds go; 0: for ever.
 	KeepChanges time.Duration
 	Now         func() time.Time
@@ -77,6 +79,7 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 	river.AddWorker(workers, &replayWebhooks{Workers: w})
 	river.AddWorker(workers, &catchUp{Workers: w})
 	river.AddWorker(workers, &readRequest{Workers: w})
+	river.AddWorker(workers, &readEstablishments{Workers: w})
 	river.AddWorker(workers, &sendFolder{Workers: w})
 	river.AddWorker(workers, &readNotices{Workers: w})
 	river.AddWorker(workers, &registerReceiver{Workers: w})
@@ -101,6 +104,9 @@ func NewClient(pool *pgxpool.Pool, w *Workers, s Settings, logger *slog.Logger) 
 	}
 	if w.Folders != nil {
 		add(QueueFolders)
+	}
+	if w.Establishments != nil {
+		add(PartnerQueue(registry.Sirene))
 	}
 	w.Webhooks.holder, w.Webhooks.lanes = uuid.New(), queues[QueueWebhooks].MaxWorkers
 	w.Webhooks.due = w.Store.NewDueSource(w.Webhooks.holder)
@@ -134,6 +140,9 @@ func (w *Workers) periodic() []*river.PeriodicJob {
 		if w.Folders.Directory != nil {
 			list = append(list, every(w.Folders.FollowEvery, FollowReceiversArgs{}))
 		}
+	}
+	if w.Establishments != nil {
+		list = append(list, every(readEstablishmentsEvery, ReadEstablishmentsArgs{}))
 	}
 	for name, source := range w.Sources {
 		if source.API != nil && source.CatchUpEvery > 0 {

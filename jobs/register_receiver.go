@@ -78,7 +78,7 @@ func (w *registerReceiver) register(ctx context.Context, id int64) error {
 	}
 	place := placeOf(req.Organization)
 	if req.Organization.SIRET == "" || len(place.COG) != 5 {
-		return &waitsError{"la commune de l’organisation n’est pas connue : l’INSEE n’a pas encore répondu pour ce SIRET"}
+		return w.unlocated(ctx, req)
 	}
 	ref := connectors.OrganizationRef{Type: "SI", SIRET: req.Organization.SIRET, Branch: place.COG}
 	name := cmp.Or(req.Organization.Name, ref.String())
@@ -100,6 +100,26 @@ func (w *registerReceiver) register(ctx context.Context, id int64) error {
 		return err
 	}
 	return w.Registry.Record(ctx, &registry.ReceiverSubscribed{RequestID: id, Subscription: subscription})
+}
+
+// unlocated says why it is not known where an organization is.
+func (w *registerReceiver) unlocated(ctx context.Context, req habilitation.Request) error {
+	reason := "l’INSEE n’a pas encore répondu pour ce SIRET"
+	switch {
+	case req.Organization.SIRET == "":
+		reason = "elle n’a pas de SIRET"
+	case req.Origin == habilitation.Mirrored:
+		reason = "sa source n’a pas encore transmis la réponse de l’INSEE pour ce SIRET"
+	case w.Establishments == nil:
+		reason = "ce hub n’interroge pas l’INSEE (réglage sirene)"
+	default:
+		problem, err := w.Store.EstablishmentProblem(ctx, req.Organization.ID)
+		if err != nil {
+			return err
+		}
+		reason = cmp.Or(problem, reason)
+	}
+	return &waitsError{"la commune de l’organisation n’est pas connue : " + reason}
 }
 
 func (w *registerReceiver) ensureReceiver(ctx context.Context, ref connectors.OrganizationRef, name string, place place, c contact) error {

@@ -180,6 +180,9 @@ func (h *hub) partners() []string {
 			names = append(names, s.Name)
 		}
 	}
+	if h.config.Sirene.Enabled() {
+		names = append(names, registry.Sirene)
+	}
 	slices.Sort(names)
 	return names
 }
@@ -268,9 +271,14 @@ func (h *hub) openPartners() error {
 	if err != nil {
 		return err
 	}
+	establishments, err := h.openEstablishments()
+	if err != nil {
+		return err
+	}
 	h.workers = &jobs.Workers{
-		Folders:  carried,
-		Registry: h.registry, Store: h.store, Managers: h.managers, Sources: sources, Mailer: mailer, MailDomain: h.config.Mail.Domain,
+		Establishments: establishments,
+		Folders:        carried,
+		Registry:       h.registry, Store: h.store, Managers: h.managers, Sources: sources, Mailer: mailer, MailDomain: h.config.Mail.Domain,
 		Webhooks: h.webhookSettings(h.public), Owner: h.config.Hub.Name, TokenEnv: h.tokenEnv(),
 		LeaseFor: h.config.Jobs.Timeout + 15*time.Second, KeepBody: h.config.Webhooks.PayloadRetention,
 		KeepChanges: h.config.Editors.ChangesRetention, Now: h.now, Log: h.log,

@@ -123,9 +123,10 @@ func mirrored(before, incoming Request, event EventName) Request {
 
 // keepUnsaid keeps what a body may leave out: the API names no editor, no
 // identity provider's subject and no job title; INSEE's answer may not be
-// fetched again yet.
+// fetched again yet, or be an older one.
 func keepUnsaid(next *Request, before Request, event EventName) {
-	if sameOrganization(next.Organization, before.Organization) && next.Organization.INSEEPayload == nil {
+	if sameOrganization(next.Organization, before.Organization) &&
+		(next.Organization.INSEEPayload == nil || newerINSEE(before.Organization.INSEEPayload, next.Organization.INSEEPayload)) {
 		next.Organization.INSEEPayload = before.Organization.INSEEPayload
 	}
 	if event != eventNone {

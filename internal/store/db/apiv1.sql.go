@@ -194,7 +194,7 @@ func (q *Queries) RequestIDsShownAs(ctx context.Context, definitions []string, s
 }
 
 const requestsByID = `-- name: RequestsByID :many
-select request.id, request.origin, request.source, request.external_id, request.public_id, request.definition, request.form, request.state, request.reopening, request.data, request.organization_id, request.applicant_id, request.service_provider_id, request.service_provider_siret, request.service_provider_type, request.created_at, request.terms_accepted, request.dpo_informed, request.last_submitted_at, request.last_validated_at, request.reopened_at, request.applied_at, request.version, request.updated_at, request.definition_set, request.title, request.words, organization.id, organization.source, organization.external_id, organization.siret, organization.name, organization.insee_payload, organization.updated_at, person.id, person.source, person.external_id, person.uid, person.email, person.given_name, person.family_name, person.phone_number, person.job_title, person.updated_at, person.roles
+select request.id, request.origin, request.source, request.external_id, request.public_id, request.definition, request.form, request.state, request.reopening, request.data, request.organization_id, request.applicant_id, request.service_provider_id, request.service_provider_siret, request.service_provider_type, request.created_at, request.terms_accepted, request.dpo_informed, request.last_submitted_at, request.last_validated_at, request.reopened_at, request.applied_at, request.version, request.updated_at, request.definition_set, request.title, request.words, organization.id, organization.source, organization.external_id, organization.siret, organization.name, organization.insee_payload, organization.updated_at, organization.insee_due_at, organization.insee_problem, person.id, person.source, person.external_id, person.uid, person.email, person.given_name, person.family_name, person.phone_number, person.job_title, person.updated_at, person.roles
 from request
 join organization on organization.id = request.organization_id
 join person on person.id = request.applicant_id
@@ -251,6 +251,8 @@ func (q *Queries) RequestsByID(ctx context.Context, ids []int64) ([]RequestsByID
 			&i.Organization.Name,
 			&i.Organization.InseePayload,
 			&i.Organization.UpdatedAt,
+			&i.Organization.InseeDueAt,
+			&i.Organization.InseeProblem,
 			&i.Person.ID,
 			&i.Person.Source,
 			&i.Person.ExternalID,

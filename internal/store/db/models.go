@@ -510,6 +510,8 @@ type Organization struct {
 	Name         string
 	InseePayload []byte
 	UpdatedAt    time.Time
+	InseeDueAt   time.Time
+	InseeProblem string
 }
 
 type Partner struct {

@@ -78,7 +78,7 @@ func (q *Queries) Membership(ctx context.Context, personID int64, organizationID
 }
 
 const membershipsOf = `-- name: MembershipsOf :many
-select membership.person_id, membership.organization_id, membership.verified, membership.created_at, organization.id, organization.source, organization.external_id, organization.siret, organization.name, organization.insee_payload, organization.updated_at from membership
+select membership.person_id, membership.organization_id, membership.verified, membership.created_at, organization.id, organization.source, organization.external_id, organization.siret, organization.name, organization.insee_payload, organization.updated_at, organization.insee_due_at, organization.insee_problem from membership
 join organization on organization.id = membership.organization_id
 where membership.person_id = $1
 order by organization.id
@@ -110,6 +110,8 @@ func (q *Queries) MembershipsOf(ctx context.Context, personID int64) ([]Membersh
 			&i.Organization.Name,
 			&i.Organization.InseePayload,
 			&i.Organization.UpdatedAt,
+			&i.Organization.InseeDueAt,
+			&i.Organization.InseeProblem,
 		); err != nil {
 			return nil, err
 		}
@@ -122,7 +124,7 @@ func (q *Queries) MembershipsOf(ctx context.Context, personID int64) ([]Membersh
 }
 
 const organizationByID = `-- name: OrganizationByID :one
-select id, source, external_id, siret, name, insee_payload, updated_at from organization where id = $1 and source = ''
+select id, source, external_id, siret, name, insee_payload, updated_at, insee_due_at, insee_problem from organization where id = $1 and source = ''
 `
 
 func (q *Queries) OrganizationByID(ctx context.Context, id int64) (Organization, error) {
@@ -136,12 +138,14 @@ func (q *Queries) OrganizationByID(ctx context.Context, id int64) (Organization,
 		&i.Name,
 		&i.InseePayload,
 		&i.UpdatedAt,
+		&i.InseeDueAt,
+		&i.InseeProblem,
 	)
 	return i, err
 }
 
 const organizationBySIRET = `-- name: OrganizationBySIRET :one
-select id, source, external_id, siret, name, insee_payload, updated_at from organization where siret = $1 and source = ''
+select id, source, external_id, siret, name, insee_payload, updated_at, insee_due_at, insee_problem from organization where siret = $1 and source = ''
 `
 
 func (q *Queries) OrganizationBySIRET(ctx context.Context, siret *string) (Organization, error) {
@@ -155,6 +159,8 @@ func (q *Queries) OrganizationBySIRET(ctx context.Context, siret *string) (Organ
 		&i.Name,
 		&i.InseePayload,
 		&i.UpdatedAt,
+		&i.InseeDueAt,
+		&i.InseeProblem,
 	)
 	return i, err
 }
