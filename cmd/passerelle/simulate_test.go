@@ -28,6 +28,7 @@ type described struct {
 	Admin       string `json:"admin"`
 	Issuer      string `json:"issuer"`
 	CheckToken  string `json:"checktoken_url"`
+	SMTP        string `json:"smtp"`
 	Credentials []struct {
 		Actor        string   `json:"actor"`
 		ClientID     string   `json:"client_id"`
