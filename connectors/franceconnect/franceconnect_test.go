@@ -3,9 +3,14 @@ package franceconnect
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"net/http"
 	"net/url"
@@ -24,6 +29,7 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors/franceconnect/franceconnecttest"
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/internal/jose"
 )
 
 const (
@@ -132,33 +138,7 @@ func (b bench) silent(text string) {
 // depart walks to FranceConnect and gives what the browser brings back.
 func (b bench) depart() connectors.Callback {
 	b.t.Helper()
-	address, err := b.Authorize(b.t.Context(), asked)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return b.walk(address)
-}
-
-func (b bench) walk(address string) connectors.Callback {
-	b.t.Helper()
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, address, nil)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	back, err := resp.Location()
-	if err != nil || !strings.HasPrefix(back.String(), callback+"?") {
-		b.t.Fatalf("%d %v %v", resp.StatusCode, back, err)
-	}
-	query := back.Query()
-	return connectors.Callback{
-		Code: connectors.NewSecret(query.Get("code")), Issuer: query.Get("iss"), Error: query.Get("error"), Nonce: nonce,
-	}
+	return newVisitor(b.t).visit(b.t, b.Provider)
 }
 
 // refused: an exchange that fails, with the class and the cause.
@@ -678,6 +658,54 @@ func TestATokenIsUsedUntilTenSecondsBeforeItsEnd(t *testing.T) {
 	}
 	if got := (tokens{ExpiresIn: seconds(-1)}).use(); got != 0 {
 		t.Errorf("a negative life: %s", got)
+	}
+}
+
+// PKCE is for another provider: FranceConnect keeps her on a page of its own.
+func TestPKCEIsOffForFranceConnect(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	p := b.dial(func(c *Config) { c.PKCE = true })
+	address, err := p.Authorize(t.Context(), asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp := newVisitor(t).get(t, address); resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("%s", resp.Status)
+	}
+}
+
+func TestAClientProvesItselfWithAKeyWhereOneIsSet(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	key, err := jose.ParsePrivatePEM(text, "client-2026")
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := key.Public().JWK()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.site.AddClient(franceconnecttest.Client{
+		ID: clientID, RedirectURIs: []string{callback}, PublicJWK: string(public),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b.refused(b.depart(), connectors.Unauthorized, nil) // the secret is not taken any more
+	b.Provider = b.dial(func(c *Config) {
+		c.ClientSecrets, c.ClientKey, c.ClientKeyID = nil, connectors.NewSecret(string(text)), "client-2026"
+	})
+	if _, err := b.Exchange(t.Context(), b.depart()); err != nil {
+		t.Error(err)
 	}
 }
 
