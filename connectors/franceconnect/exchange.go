@@ -144,12 +144,23 @@ func (p *Provider) post(ctx context.Context, endpoint string, form url.Values, s
 	if err != nil {
 		return tokens{}, explain(answer, err, secrets...)
 	}
+	if !json.Valid(answer.Body) {
+		return tokens{}, p.replaced(opExchange, answer)
+	}
 	got, reason := readTokens(answer.Body)
 	if reason != "" {
 		return tokens{}, p.unverified(opExchange, "token", reason)
 	}
 	got.at = at
 	return got, nil
+}
+
+// replaced is a success that something in between answered, or cut: whether the
+// code was used is unknown, so she starts again.
+func (p *Provider) replaced(op string, answer *outbound.Answer) error {
+	return &connectors.Error{
+		Class: connectors.Temporary, Partner: p.deps.Name, Op: op, Status: answer.Status, Detail: "the answer is not FranceConnect's",
+	}
 }
 
 // readTokens reads the answer, or says what is wrong with it, nothing of it shown.

@@ -410,14 +410,15 @@ func TestFaultsBeforeDuringAndAfterAnExchange(t *testing.T) {
 		"its answer is lost":                      {partnertest.ResetAfter(tokenAt).For(1), connectors.Temporary, nil, 1, 0},
 		"half of its answer comes":                {partnertest.HalfBody(tokenAt).For(1), connectors.Temporary, nil, 1, 0},
 		"it answers 500":                          {partnertest.Status(tokenAt, 500).For(1), connectors.Temporary, nil, 1, 0},
-		"it answers a page":                       {partnertest.HTML(tokenAt, 200).For(1), connectors.Rejected, connectors.ErrUnverified, 1, 0},
+		"it answers a page":                       {partnertest.HTML(tokenAt, 200).For(1), connectors.Temporary, nil, 1, 0},
 		"it answers another JSON":                 {partnertest.Answer(tokenAt, 200, "application/json", `{"access_token":"FONTANEL"}`).For(1), connectors.Rejected, connectors.ErrUnverified, 1, 0},
 		"it answers a token that cuts a header":   {partnertest.Answer(tokenAt, 200, "application/json", `{"token_type":"Bearer","id_token":"a","access_token":"a\r\nb"}`).For(1), connectors.Rejected, connectors.ErrUnverified, 1, 0},
 		"it is limited":                           {partnertest.RateLimited(tokenAt, time.Minute).For(1), connectors.RateLimited, nil, 1, 0},
 		"it is too long":                          {partnertest.Answer(tokenAt, 200, "application/json", strings.Repeat(" ", maxAnswer+1)).For(1), connectors.Rejected, nil, 1, 0},
 		"userinfo is reset until we give up":      {partnertest.ResetBefore(userinfoAt).For(3), connectors.Temporary, nil, 1, 3},
 		"userinfo answers 502":                    {partnertest.Status(userinfoAt, 502).For(1), connectors.Temporary, nil, 1, 1},
-		"userinfo answers a page":                 {partnertest.HTML(userinfoAt, 200).For(1), connectors.Rejected, connectors.ErrUnverified, 1, 1},
+		"userinfo answers a page":                 {partnertest.HTML(userinfoAt, 200).For(1), connectors.Temporary, nil, 1, 1},
+		"userinfo says it without a body":         {partnertest.Answer(userinfoAt, 401, "text/plain", "").For(1), connectors.Rejected, connectors.ErrCodeSpent, 1, 1},
 		"userinfo answers rubbish as a JWT":       {partnertest.Answer(userinfoAt, 200, "application/jwt", "FONTANEL").For(1), connectors.Rejected, connectors.ErrUnverified, 1, 1},
 		"userinfo says that the token is dead":    {partnertest.Answer(userinfoAt, 401, "application/json", `{"error":"invalid_token","error_description":"FC"}`).For(1), connectors.Rejected, connectors.ErrCodeSpent, 1, 1},
 		"the keys cannot be read":                 {partnertest.Status(keysAt, 500).For(1), connectors.Temporary, nil, 1, 0},
@@ -723,7 +724,8 @@ func FuzzAnswers(f *testing.F) {
 			t.Errorf("%q %q", code, id)
 		}
 		err := explain(&outbound.Answer{Status: 400, Body: body}, &connectors.Error{Class: connectors.Rejected})
-		if e, ok := err.(*connectors.Error); !ok || len(e.Detail) > connectors.MaxDetail {
+		var e *connectors.Error
+		if !errors.As(err, &e) || len(e.Detail) > connectors.MaxDetail {
 			t.Errorf("%v", err)
 		}
 		var said pivot

@@ -25,8 +25,11 @@ func (p *Provider) identity(ctx context.Context, found metadata, v jose.Verifier
 	if err != nil {
 		return connectors.PivotIdentity{}, err
 	}
-	// A client declared without signature gets plain JSON: our declaration is wrong.
-	if media, _, err := mime.ParseMediaType(answer.Header.Get("Content-Type")); err != nil || media != "application/jwt" {
+	switch media, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); media {
+	case "application/jwt":
+	case "text/html":
+		return connectors.PivotIdentity{}, p.replaced(opUserinfo, answer)
+	default: // a client declared without signature gets plain JSON: our declaration is wrong
 		return connectors.PivotIdentity{}, p.unverified(opUserinfo, "userinfo", "not signed")
 	}
 	v.Required = []string{"sub"}
@@ -60,10 +63,15 @@ func (p *Provider) userinfo(ctx context.Context, found metadata, token string) (
 	if answer == nil && disconnected(err) && ctx.Err() == nil {
 		answer, err = outbound.JSON(outbound.Once(ctx), p.deps.Partner, call)
 	}
-	if err != nil {
-		return nil, explain(answer, err, secret)
+	if err == nil {
+		return answer, nil
 	}
-	return answer, nil
+	err = explain(answer, err, secret)
+	var e *connectors.Error
+	if errors.As(err, &e) && e.Status == http.StatusUnauthorized { // a dead token, said with or without a body (RFC 6750, 3.1)
+		e.Class, e.Err = connectors.Rejected, connectors.ErrCodeSpent
+	}
+	return nil, err
 }
 
 // disconnected reports a call that failed for want of a connection, not of time.
