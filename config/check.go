@@ -58,6 +58,7 @@ func check(c *Config, r *report) {
 	ck.hubee()
 	ck.citizens()
 	ck.sirene()
+	ck.journeys()
 	ck.webhooks()
 	between(ck, "introspection.tokens", c.Introspection.Tokens, 1000, 100_000_000)
 	between(ck, "handover.link_lifetime", c.Handover.LinkLifetime, time.Minute, 30*24*time.Hour)

@@ -170,6 +170,21 @@ func (ck checker) sirene() {
 	ck.exists("sirene.ca_file", s.CAFile, false)
 }
 
+func (ck checker) journeys() {
+	j := ck.c.Journeys
+	between(ck, "journeys.idle", j.Idle, time.Minute, 24*time.Hour)
+	between(ck, "journeys.per_minute", j.PerMinute, 0, 1_000_000)
+	between(ck, "journeys.per_hour", j.PerHour, 0, 1_000_000)
+	between(ck, "journeys.per_habilitation", j.PerHabilitation, 0, 1_000_000)
+	ck.name("journeys.egress", j.Egress)
+	for i, scope := range j.FormScopes {
+		oneOf(ck, index("journeys.form_scopes", i), scope, "cnaf_quotient_familial", "cnaf_allocataires", "cnaf_enfants")
+	}
+	if !slices.Contains(j.FormScopes, "cnaf_quotient_familial") {
+		ck.at("journeys.form_scopes", "lacks cnaf_quotient_familial: there would be nothing to send")
+	}
+}
+
 func (ck checker) issuers() {
 	names := ck.unique()
 	tokens := ck.unique()

@@ -31,6 +31,7 @@ type Config struct {
 	FranceConnect  FranceConnect  `yaml:"franceconnect" envPrefix:"FRANCECONNECT_"`
 	APIParticulier APIParticulier `yaml:"api_particulier" envPrefix:"API_PARTICULIER_"`
 	Sirene         Sirene         `yaml:"sirene" envPrefix:"SIRENE_"`
+	Journeys       Journeys       `yaml:"journeys" envPrefix:"JOURNEYS_"`
 	RateLimits     RateLimits     `yaml:"rate_limits" envPrefix:"RATE_LIMITS_"`
 	Editors        Editors        `yaml:"editors" envPrefix:"EDITORS_"`
 
@@ -381,6 +382,17 @@ type APIParticulier struct {
 
 // Enabled reports whether quotients can be asked for.
 func (a APIParticulier) Enabled() bool { return a.URL != "" }
+
+// Journeys bounds what citizens do on their way to their commune (qf-form.md, M-4;
+// api-particulier.md, AP-5).
+type Journeys struct {
+	Idle            time.Duration `yaml:"idle" env:"IDLE"`                         // nobody looks: what is personal is deleted
+	Egress          string        `yaml:"egress" env:"EGRESS"`                     // name of the address that calls leave from: replicas behind one share its limits
+	PerMinute       int           `yaml:"per_minute" env:"PER_MINUTE"`             // departures to FranceConnect of that address; 0: no limit
+	PerHour         int           `yaml:"per_hour" env:"PER_HOUR"`                 // the same; 0: no limit
+	PerHabilitation int           `yaml:"per_habilitation" env:"PER_HABILITATION"` // a minute; 0: no limit
+	FormScopes      []string      `yaml:"form_scopes" env:"FORM_SCOPES"`           // what a habilitation that lists none covers
+}
 
 // Egress bounds what goes to URLs given by users (connectors/outbound, Public).
 type Egress struct {

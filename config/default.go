@@ -78,6 +78,10 @@ func Default() *Config {
 		},
 		FranceConnect: FranceConnect{Algorithm: ES256},
 		Sirene:        Sirene{PerMinute: 25, RefreshAfter: 30 * 24 * time.Hour},
+		Journeys: Journeys{
+			Idle: 30 * time.Minute, Egress: "default", PerMinute: 25, PerHour: 500, PerHabilitation: 80,
+			FormScopes: []string{"cnaf_quotient_familial", "cnaf_allocataires", "cnaf_enfants"},
+		},
 		Handover:      Handover{LinkLifetime: 7 * 24 * time.Hour, CopyLifetime: 30 * 24 * time.Hour, ReplaceGrace: 7 * 24 * time.Hour},
 		RateLimits:    RateLimits{PerClient: 300, PerAddress: 60, PerVisitor: 300, EditorFetches: 60},
 		Editors:       Editors{ChangesRetention: 90 * 24 * time.Hour},

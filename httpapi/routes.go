@@ -40,6 +40,7 @@ type Routes struct {
 	Mails      *hub.Unsubscribe
 	Docs       *docs.Handler
 	Citizen    *citizen.Handler
+	Journeys   *citizen.Journeys
 	PerAddress int // requests a minute of one address to pages that need no credential
 	PerVisitor int // the same to the pages of families: several may share an address
 }
@@ -102,6 +103,7 @@ func (rt Routes) Handler() http.Handler {
 		r.Group(func(r chi.Router) {
 			r.Use(http.NewCrossOriginProtection().Handler, limitByAddress(rt.PerVisitor, rt.Citizen.TooMany))
 			rt.Citizen.Routes(r)
+			rt.Journeys.Routes(r, limitByAddress(rt.PerAddress, rt.Citizen.TooMany))
 		})
 	}
 	return r

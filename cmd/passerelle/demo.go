@@ -96,6 +96,7 @@ type world struct {
 	settings             string                    // file
 	subscription         datapasstest.Subscription // the last one
 	editor               editorStory               // a software editor
+	citizen              citizenStory              // what a citizen meets
 	hub                  *hub
 	stopHub              func() error
 }
@@ -186,6 +187,9 @@ func (w *world) openPartners(database, timing string) error {
 		return err
 	}
 	if w.people, err = authtest.Start("127.0.0.1:0", "passerelle"); err != nil {
+		return err
+	}
+	if err := w.citizen.open(w.publicURL); err != nil {
 		return err
 	}
 	w.settings = filepath.Join(w.dir, "passerelle.yml")
@@ -309,6 +313,7 @@ auth:
   issuers: [{name: demo, issuer: "{{.People}}", audience: passerelle, jwks: "{{.PeopleKeys}}"}]
 egress:
   allow: [127.0.0.0/8]
+{{.Citizens}}
 {{.Timing}}
 `))
 
@@ -325,7 +330,7 @@ func (w *world) writeSettings(database, timing, public, ops, smtp string) error 
 	var out bytes.Buffer
 	err = demoSettings.Execute(&out, map[string]any{
 		"PublicURL": w.publicURL, "Public": public, "Ops": ops, "OpsUser": demoOps, "OpsPassword": demoOpsPass,
-		"Database": database, "Timing": timing, "SealingKey": newSealingKey().Reveal(), "Source": demoSource, "Secret": w.secret,
+		"Database": database, "Timing": timing, "Citizens": w.citizen.settings(), "SealingKey": newSealingKey().Reveal(), "Source": demoSource, "Secret": w.secret,
 		"DataPassURL": w.datapassURL, "DataPassClient": reader.ClientID, "DataPassSecret": reader.ClientSecret,
 		"Manager": demoManager, "Issuer": demoIssuer, "GatewayURL": w.gravitee.GatewayURL() + graviteetest.DemoPath, "GraviteeURL": w.gravitee.ManagementURL(), "GraviteeToken": w.gravitee.Token(),
 		"GraviteeAPI": graviteetest.DemoAPI, "GraviteePlan": graviteetest.DemoPlan, "Scopes": scopes,
@@ -375,6 +380,7 @@ func (w *world) close() error {
 		w.hub.close()
 	}
 	for _, closer := range []func() error{
+		w.citizen.close,
 		closing(w.people != nil, func() error { return w.people.Close() }),
 		closing(w.gateway != nil, func() error { return w.gateway.Close() }),
 		closing(w.receiver != nil, func() error { return w.receiver.Close() }),

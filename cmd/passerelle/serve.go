@@ -223,6 +223,7 @@ func (h *hub) run(ctx context.Context, only part, env environment) error {
 	jobsEnded := make(chan error, 1)
 	go func() { jobsEnded <- h.stopJobs(context.WithoutCancel(ctx)) }()
 	errs := []error{cause, shutdown(servers, h.config.HTTP.ShutdownTimeout), <-jobsEnded}
+	h.finishJourneys(ctx)
 	stopKeys()
 	stopLooks()
 	stopInbox()

@@ -36,6 +36,7 @@ import (
 	"github.com/passerelle-hub/passerelle/httpapi/team"
 	tokenapi "github.com/passerelle-hub/passerelle/httpapi/token"
 	"github.com/passerelle-hub/passerelle/internal/jose"
+	"github.com/passerelle-hub/passerelle/internal/journey"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
 	"github.com/passerelle-hub/passerelle/internal/store/seal"
@@ -69,6 +70,7 @@ type hub struct {
 	public       *outbound.Client            // to URLs given by users
 	identity     connectors.IdentityProvider // nil without FranceConnect
 	quotients    connectors.QuotientSource   // nil without API Particulier
+	journeys     *journey.Service            // citizens' transactions; nil without FranceConnect
 	now          func() time.Time
 }
 
@@ -337,7 +339,7 @@ func (h *hub) openRoutes() error {
 		return err
 	}
 	families, err := citizen.New(citizen.Handler{Store: h.store, Now: h.now, Site: citizen.Site{
-		PublicURL: h.config.Hub.PublicURL, Contact: h.config.Hub.Contact, Trial: h.config.Hub.Environment != config.Production,
+		PublicURL: h.config.Hub.PublicURL, Contact: h.config.Hub.Contact, Trial: h.config.Hub.Environment != config.Production, FormTargets: origin(h.config.FranceConnect.Issuer),
 	}})
 	if err != nil {
 		return err
@@ -361,7 +363,7 @@ func (h *hub) openRoutes() error {
 			Machines: &auth.Remembered{Callers: callers, Definitions: h.catalogue.Definitions, For: machineRights}, MaxAge: h.config.Introspection.MaxAge,
 			KeySet: func(ctx context.Context) (jose.JWKS, error) { return jose.Publish(ctx, h.published()...) },
 		},
-		Handover: pages, Team: tasks, V1: h.apiV1(callers), Hub: h.apiHub(callers), Editor: h.apiEditor(callers), Mails: unsubscribe, Docs: documentation, Citizen: families,
+		Handover: pages, Team: tasks, V1: h.apiV1(callers), Hub: h.apiHub(callers), Editor: h.apiEditor(callers), Mails: unsubscribe, Docs: documentation, Citizen: families, Journeys: h.openJourneys(families),
 		PerAddress: h.config.RateLimits.PerAddress, PerVisitor: h.config.RateLimits.PerVisitor,
 	}
 	return nil

@@ -186,6 +186,21 @@ type EditorLink struct {
 	Until     *time.Time
 }
 
+type EditorLinkKey struct {
+	ID        string
+	EditorID  string
+	KeySealed []byte
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	EndedAt   *time.Time
+}
+
+type EditorReturnAddress struct {
+	EditorID  string
+	Address   string
+	CreatedAt time.Time
+}
+
 type Endpoint struct {
 	ID             int64
 	Definition     string
@@ -430,6 +445,24 @@ type InboundEvent struct {
 	RequestID   *int64
 	ReceivedAt  time.Time
 	AppliedAt   *time.Time
+}
+
+type Journey struct {
+	ID         uuid.UUID
+	ReceiverID int64
+	State      string
+	Failure    string
+	KeyHash    []byte
+	StateHash  []byte
+	LeftAt     *time.Time
+	FetchBy    *time.Time
+	Reference  *string
+	Body       []byte
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	Line       *string
+	QueuedAt   *time.Time
+	SeenAt     *time.Time
 }
 
 type KeyCopy struct {

@@ -1,0 +1,245 @@
+package journey
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/passerelle-hub/passerelle/connectors"
+	"github.com/passerelle-hub/passerelle/internal/store"
+)
+
+// Times of a fetch (api-particulier.md, AP-2; franceconnect.md, FC-6).
+const (
+	exchangeLimit = 15 * time.Second // code, key set and userinfo
+	budget        = 45 * time.Second // from the token to an answer
+	attemptLimit  = 20 * time.Second
+	maxAttempts   = 3
+	grace         = 5 * time.Second // to write what came of it
+	firstBackoff  = time.Second
+	pollLease     = 150 * time.Millisecond
+)
+
+// errLate: no attempt starts any more for this token.
+var errLate = errors.New("journey: the token's time is over")
+
+// fetch finds out who she is and asks her quotient, and writes what came of it
+// under her key.
+func (s *Service) fetch(ctx context.Context, t Ticket, receiver int64, cb connectors.Callback) {
+	log := s.Log.With().Str("correlation", connectors.Correlation(ctx)).Str("journey", t.ID.String()).Logger()
+	ctx, cancel := context.WithTimeout(ctx, exchangeLimit+budget)
+	defer cancel()
+	result, err := s.ask(ctx, receiver, cb, log)
+	write, done := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer done()
+	outcome := "ok"
+	if err == nil {
+		err = s.reviewed(write, t, result.who, result.got.Family, result.early)
+	} else {
+		why := failureOf(err)
+		outcome = string(why)
+		var identity *connectors.PivotIdentity
+		if why.lastsForHer() { // she sees it, or sends it alone
+			identity = &result.who.Identity
+		}
+		err = s.fail(write, t, why, identity, result.who.IDToken.Reveal())
+	}
+	s.count("fetch", outcome)
+	s.trace(log, result, outcome)
+	if err != nil && !errors.Is(err, ErrStep) && !errors.Is(err, ErrGone) { // she may have left meanwhile
+		log.Error().Err(err).Msg("what came of a journey could not be written")
+	}
+}
+
+type answer struct {
+	who      connectors.Citizen
+	got      connectors.QuotientAnswer
+	early    bool
+	receiver store.Receiver
+	right    int64
+	scopes   []string
+}
+
+// errNothing: an answer that holds no quotient (qf-form.md, D-16).
+var errNothing = errors.New("journey: an answer without a quotient")
+
+func (s *Service) ask(ctx context.Context, receiver int64, cb connectors.Callback, log zerolog.Logger) (a answer, err error) {
+	if a.receiver, err = s.Store.Receiver(ctx, receiver); err != nil {
+		return a, err
+	}
+	if a.scopes, a.right, err = s.covers(ctx, receiver); err != nil {
+		return a, err
+	}
+	exchange, cancel := context.WithTimeout(ctx, exchangeLimit)
+	a.who, err = s.Identity.Exchange(exchange, cb)
+	cancel()
+	if err != nil {
+		event := log.Warn()
+		switch {
+		case errors.Is(err, connectors.ErrCancelled):
+			event = log.Info()
+		case errors.Is(err, connectors.ErrUnverified), connectors.Is(err, connectors.Unauthorized), connectors.Is(err, connectors.Rejected) && !errors.Is(err, connectors.ErrCodeSpent):
+			event = log.Error() // an alert: FC-13
+		}
+		event.Err(err).Msg("who she is could not be found out")
+		return a, err
+	}
+	until := a.who.TokenAt.Add(budget)
+	q := connectors.QuotientQuestion{Token: a.who.Token, TokenBy: a.who.TokenBy, Recipient: a.receiver.Siret, Scopes: a.scopes}
+	ctx, cancel = context.WithTimeout(ctx, until.Sub(s.Now()))
+	defer cancel()
+	a.got, err = s.patiently(ctx, q, until, log)
+	today := s.Now().In(s.Settings.Location)
+	if causeOf(err) == connectors.QuotientNoFile && earlyInMonth(today) {
+		// The CAF has not computed this month yet: the one before is a good answer, and is labelled.
+		before := connectors.MonthOf(today).Before()
+		q.Month, q.Fresh = &before, true
+		earlier, again := s.patiently(ctx, q, until, log)
+		if again == nil || causeOf(again) != connectors.QuotientNoFile {
+			a.got, a.early, err = earlier, again == nil, again
+		}
+	}
+	if err == nil && a.got.Family.Quotient == nil {
+		err = errNothing
+	}
+	return a, err
+}
+
+// patiently asks until there is an answer, its attempts are used up, or the
+// token's time is over.
+func (s *Service) patiently(ctx context.Context, q connectors.QuotientQuestion, until time.Time, log zerolog.Logger) (connectors.QuotientAnswer, error) {
+	for attempt := 1; ; attempt++ {
+		got, err := s.once(ctx, q)
+		if err == nil || errors.Is(err, errLate) {
+			return got, err
+		}
+		var why *connectors.QuotientError
+		event := log.Warn()
+		if errors.As(err, &why) {
+			if why.Cause == connectors.QuotientRights || why.Cause == connectors.QuotientOurs || why.Unlisted {
+				event = log.Error() // an alert: our right, or our question
+			}
+			event = event.Str("cause", string(why.Cause)).Str("code", why.Code).Str("request_id", why.RequestID)
+		}
+		event.Int("attempt", attempt).Str("siret", q.Recipient).Str("class", string(connectors.ClassOf(err))).Msg("no quotient")
+		wait, again := pause(err, attempt)
+		if next := s.Now().Add(wait); !again || attempt >= maxAttempts || !next.Before(q.TokenBy) || !next.Before(until) {
+			return got, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return got, err
+		}
+	}
+}
+
+// pause says whether to ask again, and when: with full jitter, from a second up,
+// or when the partner says.
+func pause(err error, attempt int) (time.Duration, bool) {
+	var partner *connectors.Error
+	after := time.Duration(0)
+	if errors.As(err, &partner) {
+		after = partner.After
+	}
+	switch causeOf(err) {
+	case connectors.QuotientBusy, connectors.QuotientDown, connectors.QuotientQuota, connectors.QuotientMaintenance:
+	default:
+		return 0, false
+	}
+	window := firstBackoff << (attempt - 1)
+	jitter := time.Duration(rand.Int64N(int64(window))) //nolint:gosec // spreads calls, protects nothing
+	if causeOf(err) == connectors.QuotientBusy {
+		jitter += firstBackoff // 1 to 2 s: the other call needs its time
+	}
+	return after + jitter, true
+}
+
+func causeOf(err error) connectors.QuotientCause {
+	var q *connectors.QuotientError
+	if errors.As(err, &q) {
+		return q.Cause
+	}
+	return ""
+}
+
+// once makes one call when it is the recipient's turn: two at once would be told
+// that they are the same one (api-particulier.md, 5, "false 409").
+func (s *Service) once(ctx context.Context, q connectors.QuotientQuestion) (connectors.QuotientAnswer, error) {
+	release, err := s.turn(ctx, q.Recipient, q.TokenBy)
+	if err != nil {
+		return connectors.QuotientAnswer{}, err
+	}
+	defer release()
+	if !s.Now().Before(q.TokenBy) {
+		return connectors.QuotientAnswer{}, errLate
+	}
+	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+	defer cancel()
+	got, err := s.Quotients.ByFranceConnect(ctx, q)
+	if err != nil && causeOf(err) == "" { // a transport fault, or a deadline
+		err = &connectors.QuotientError{Cause: connectors.QuotientDown, Err: err}
+	}
+	return got, err
+}
+
+// turn waits for the recipient's turn: in this process first come, first served;
+// among processes by a lease, which a dead one loses.
+func (s *Service) turn(ctx context.Context, recipient string, tokenBy time.Time) (func(), error) {
+	slot, _ := s.turns.LoadOrStore(recipient, make(chan struct{}, 1))
+	mine := slot.(chan struct{}) //nolint:forcetypeassert // the map holds nothing else
+	wait := time.NewTimer(max(tokenBy.Sub(s.Now()), 0))
+	defer wait.Stop()
+	select {
+	case mine <- struct{}{}:
+	case <-wait.C:
+		return nil, errLate
+	case <-ctx.Done():
+		return nil, errLate
+	}
+	for {
+		release, ok, err := s.Gate.Lock(ctx, "quotient/"+recipient, attemptLimit+grace)
+		if err != nil {
+			<-mine
+			return nil, err
+		}
+		if ok {
+			return func() { release(); <-mine }, nil
+		}
+		select {
+		case <-time.After(pollLease):
+		case <-wait.C:
+			<-mine
+			return nil, errLate
+		case <-ctx.Done():
+			<-mine
+			return nil, errLate
+		}
+	}
+}
+
+// NoticeVersion names the words that she was shown about her rights.
+const NoticeVersion = "2026-11"
+
+// trace is the line kept of each connection (franceconnect.md, 10): no name, no
+// value, no token.
+func (s *Service) trace(log zerolog.Logger, a answer, outcome string) {
+	var categories []string
+	for name, there := range map[string]bool{
+		"quotient_familial": a.got.Family.Quotient != nil, "allocataires": a.got.Family.Allocataires != nil, "enfants": a.got.Family.Enfants != nil,
+	} {
+		if there {
+			categories = append(categories, name)
+		}
+	}
+	slices.Sort(categories)
+	log.Info().Str("sub_hash", hex.EncodeToString(a.who.SubjectHash)).Str("acr", a.who.ACR).Str("siret", a.receiver.Siret).Str("cog", a.receiver.Cog).
+		Int64("habilitation", a.right).Str("scopes", strings.Join(a.scopes, " ")).Strs("categories", categories).Bool("month_before", a.early).
+		Str("request_id", a.got.RequestID).Bool("cached", a.got.Cached).Str("notice", NoticeVersion).Str("outcome", outcome).Msg("connection")
+}
