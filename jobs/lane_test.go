@@ -301,12 +301,12 @@ func TestRetryAfterRestsTheWholeEndpoint(t *testing.T) {
 	y.drained()
 }
 
-func TestAnEndpointThatFailsForFiveDaysIsDisabledItsOwnersToldBefore(t *testing.T) {
+func TestAnEndpointThatFailsForFiveDaysIsDisabledItsOwnersToldBeforeAndComesBackAfterATest(t *testing.T) {
 	t.Parallel()
 	y := newYard(t, func(p *registry.DeliveryPolicy) {
 		p.Schedule, p.MaxAge = slices.Repeat([]time.Duration{12 * time.Hour}, 20), 240*time.Hour
 	})
-	y.endpoint(nil)
+	id := y.endpoint(nil)
 	y.receiver.SetAnswer("", webhooktest.Answer{Status: 503})
 	y.tell("d", "s", 1)
 	for n := 1; y.count(`select count(*) from endpoint where enabled`) == 1; n++ {
@@ -324,6 +324,32 @@ func TestAnEndpointThatFailsForFiveDaysIsDisabledItsOwnersToldBefore(t *testing.
 	})
 	if n := y.count(`select count(*) from mail where template = $1`, registry.LetterEndpointFailing); n != 1 {
 		t.Errorf("%d mails that it fails, want 1", n)
+	}
+
+	// It comes back: tested first, with a fresh start, and gets what waited.
+	operator := registry.EndpointTarget{Caller: registry.Subscriber{Operator: true}, ID: id}
+	if err := y.registry.Record(t.Context(), &registry.EnableEndpoint{EndpointTarget: operator}); err == nil {
+		t.Error("enabled without a test")
+	}
+	w := y.process.workers.Webhooks
+	tester := &registry.Tester{Registry: y.registry, Deliverer: w.Deliverer, Sign: w.Sign, Timeout: w.Timeout}
+	y.receiver.SetAnswer("", webhooktest.Answer{})
+	y.advance(time.Hour)
+	target := operator
+	if result, err := tester.Test(t.Context(), &target); err != nil || !result.Passed {
+		t.Fatalf("%+v %v", result, err)
+	}
+	before := y.receiver.Totals().Unique
+	if err := y.registry.Record(t.Context(), &registry.EnableEndpoint{EndpointTarget: operator}); err != nil {
+		t.Fatal(err)
+	}
+	y.advance(15 * time.Hour)
+	y.drained()
+	if h := y.health(id); h.Failures != 0 || !h.FailingSince.IsZero() {
+		t.Errorf("after its return: %+v", h)
+	}
+	if y.receiver.Totals().Unique == before && y.count(`select count(*) from attempt where outcome = 'delivered'`) != 1 {
+		t.Error("what waited did not arrive")
 	}
 }
 

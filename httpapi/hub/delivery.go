@@ -249,8 +249,7 @@ func (h *Handler) messages(w http.ResponseWriter, r *http.Request) error {
 const attemptsOfMessage = 100
 
 // message shows one, with its tries, and its body to those who may read it:
-// ours holds ids only; DataPass's may hold personal data, and is for those who
-// may read the requests of the definition.
+// ours holds ids only; DataPass's may hold personal data (readsBodies).
 func (h *Handler) message(w http.ResponseWriter, r *http.Request) error {
 	e, err := h.managed(r)
 	if err != nil {
@@ -268,7 +267,7 @@ func (h *Handler) message(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case m.Purged:
 		view.BodyHidden = "Le corps n’est plus conservé."
-	case e.Format == store.FormatDataPass && !h.readsRequests(r, e.Definition):
+	case e.Format == store.FormatDataPass && !h.readsBodies(r, e):
 		view.BodyHidden = "Ce corps peut contenir des données personnelles : il faut pouvoir lire les demandes (portée read_authorizations)."
 	default:
 		bodies, err := h.Store.Bodies(r.Context(), id)
@@ -291,11 +290,20 @@ func (h *Handler) message(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// readsRequests reports whether the caller may read the requests of a definition.
-func (h *Handler) readsRequests(r *http.Request, definition string) bool {
+// readsBodies reports whether the caller may read what DataPass's bodies to an
+// endpoint show: whoever reads the requests of its definition, and the editor
+// that they were sent to.
+func (h *Handler) readsBodies(r *http.Request, e store.Endpoint) bool {
 	caller := callerOf(r)
-	d, known := h.Catalogue.Definition(definition)
-	return known && caller.Has(auth.ScopeReadAuthorizations) && caller.Roles.Allow(habilitation.ReadRequests, d.Provider, d.UID)
+	if !caller.Has(auth.ScopeReadAuthorizations) {
+		return false
+	}
+	if e.Editor != "" {
+		own := registry.Subscriber{SIRET: subscriberOf(r).SIRET}
+		return h.Registry.MayManage(own, "", e.Editor)
+	}
+	d, known := h.Catalogue.Definition(e.Definition)
+	return known && caller.Roles.Allow(habilitation.ReadRequests, d.Provider, d.UID)
 }
 
 // attemptView is one try to deliver.

@@ -342,6 +342,32 @@ func TestAnEditorIsToldOfItsOwnRequestsAlone(t *testing.T) {
 		t.Errorf("a link that is not verified: %s", got)
 	}
 	r := s.receiver(t)
+	own := s.subscribe(member, subscription(r.URL, map[string]any{"definition_id": nil, "editor": ours.ID, "format": "datapass"}))
+	sent, err := s.registry.Tell(t.Context(), registry.Happening{
+		Type: "token.issued", Definition: "api_particulier", Editor: ours.ID, Subject: "request/1", Data: map[string]any{}, Shown: []byte(`{"event":"token.issued"}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := &registry.AddApplication{Name: "exploitation", Scopes: auth.Scopes(), Definitions: []string{"*"}}
+	s.record(add)
+	issue := &registry.IssueAccessToken{Application: store.Application{ID: add.ID}, Scopes: auth.Scopes()}
+	s.record(issue)
+	for name, c := range map[string]struct {
+		bearer string
+		status int
+		shows  string
+	}{
+		"the editor that it was sent to":    {member, http.StatusOK, `"body":{"event":"token.issued"}`},
+		"a machine that reads all webhooks": {issue.Value.Reveal(), http.StatusOK, `"body_hidden":`},
+		"another editor":                    {s.person("dev@autre.example", ccas, true), http.StatusNotFound, ""},
+	} {
+		a := s.get(fmt.Sprintf("/webhooks/%d/messages/%s", own.ID, sent), c.bearer)
+		if a.status != c.status || !strings.Contains(string(a.body), c.shows) {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+	s.call(http.MethodDelete, fmt.Sprintf("/webhooks/%d", own.ID), member, nil, "If-Match", "*")
 	ids := map[int64]string{}
 	for _, name := range []string{ours.ID, ours.SIRET} {
 		e := s.subscribe(member, subscription(r.URL, map[string]any{"definition_id": nil, "editor": name, "events": []string{"*"}}))
