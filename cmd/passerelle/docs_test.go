@@ -1,6 +1,8 @@
 package main
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,11 +32,15 @@ func TestTheSamplesOfTheFirstPageWorkInTheDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	id, secret, _ := strings.Cut(w.application, " / ")
+	subscribed := make(chan http.Header, 100)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { subscribed <- r.Header }))
+	t.Cleanup(receiver.Close)
 	for _, c := range []struct{ sample, says string }{
 		{"enregistrer.sh", "client_secret"},
 		{"moi.sh", `"kind":"application"`},
 		{"personne.sh", `"state":"draft"`},
 		{"roles.sh", "dinum:api_entreprise:instructor"},
+		{"abonner.sh", `"scope":"all"`},
 	} {
 		code, err := docs.Sample(c.sample)
 		if err != nil {
@@ -42,9 +48,17 @@ func TestTheSamplesOfTheFirstPageWorkInTheDemo(t *testing.T) {
 		}
 		cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", code.Text)
 		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "PASSERELLE="+w.publicURL, "IDENTITE="+w.people.URL(),
-			"CLIENT_ID="+id, "CLIENT_SECRET="+secret, "RESPONSABLE=omar.petit@dinum.example", "INSTRUCTEUR=nadia.roux@dinum.example")
+			"CLIENT_ID="+id, "CLIENT_SECRET="+secret, "RECEPTEUR="+receiver.URL, "RESPONSABLE=omar.petit@dinum.example", "INSTRUCTEUR=nadia.roux@dinum.example")
 		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), c.says) {
 			t.Errorf("%s: %v, want %s:\n%s", c.sample, err, c.says, out)
 		}
+	}
+	select {
+	case h := <-subscribed:
+		if h.Get("webhook-signature") == "" || h.Get("X-Hub-Signature-256") == "" {
+			t.Errorf("the test of the subscription is not signed: %v", h)
+		}
+	default:
+		t.Error("the subscription was never tested")
 	}
 }
