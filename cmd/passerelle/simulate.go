@@ -108,7 +108,7 @@ func (p loner) simulate(ctx context.Context, env environment, args []string) err
 	if _, err := s.run.Address(s.listen); err != nil {
 		return &usageError{fmt.Sprintf("simulate %s: --listen: %v", p.name, err)}
 	}
-	log := zerolog.New(env.stderr).With().Timestamp().Str("partner", p.name).Logger()
+	log := zerolog.New(zerolog.SyncWriter(env.stderr)).With().Timestamp().Str("partner", p.name).Logger()
 	if !*quiet {
 		s.run.Log = func(c partnertest.Call) { logCall(log, c) }
 	}

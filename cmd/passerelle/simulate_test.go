@@ -209,7 +209,15 @@ func TestWhatCannotBeSimulatedIsToldWithStatusTwo(t *testing.T) {
 		{[]string{"hubee", "--listen", "8090"}, "--listen"},
 		{[]string{"hubee", "--seed", "/nowhere/seed.yml"}, "/nowhere/seed.yml"},
 		{[]string{"hubee", "--seed", seed("switches: {rulez: strict}")}, "rulez"},
+		{[]string{"hubee", "--seed", seed("switches: {rules: loose}")}, `rules "loose"`},
+		{[]string{"api-particulier", "--seed", seed("switches: {dpop: maybe}")}, `mode "maybe"`},
 		{[]string{"franceconnect", "--seed", seed("auto: nobody")}, `"nobody"`},
+		{[]string{"datapass", "--seed", seed("subscriptions: [{definition: '*', url: 'ftp://x'}]")}, "subscriptions[0]: url"},
+		{[]string{"datapass", "--webhook", "localhost:80"}, "--webhook"},
+		{[]string{"receiver", "--secret", "whsec_?"}, "--secret"},
+		{[]string{"mailbox", "--seed", seed("security: ssl")}, "security"},
+		{[]string{"gravitee", "--seed", seed("apis: [{name: x}]")}, "apis[0]: id"},
+		{[]string{"hydra", "--seed", seed("version: v1")}, `version "v1"`},
 		{[]string{"api-particulier", "--franceconnect", "http://127.0.0.1:1", "--franceconnect-client-id", "x"}, "go together"},
 	}
 	for _, p := range simulatedPartners() {

@@ -1,6 +1,7 @@
 package apiparticuliertest
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -25,6 +26,22 @@ const (
 	Log      Mode = "log"
 	Enforced Mode = "enforced"
 )
+
+// UnmarshalText refuses any other word.
+func (n *Numbering) UnmarshalText(text []byte) error {
+	if *n = Numbering(text); *n != April && *n != September {
+		return fmt.Errorf("numbering %q: %s or %s", text, April, September)
+	}
+	return nil
+}
+
+// UnmarshalText refuses any other word.
+func (m *Mode) UnmarshalText(text []byte) error {
+	if *m = Mode(text); *m != Off && *m != Log && *m != Enforced {
+		return fmt.Errorf("mode %q: %s, %s or %s", text, Off, Log, Enforced)
+	}
+	return nil
+}
 
 // Switches choose where api-particulier.md leaves two readings open, or where a
 // test wants a meaner partner. What is zero has the value written beside it.

@@ -1,6 +1,7 @@
 package hubeetest
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -16,6 +17,14 @@ const (
 	// Strict takes the contract's changes only.
 	Strict Rules = "strict"
 )
+
+// UnmarshalText refuses any other word.
+func (r *Rules) UnmarshalText(text []byte) error {
+	if *r = Rules(text); *r != Tolerant && *r != Strict {
+		return fmt.Errorf("rules %q: %s or %s", text, Tolerant, Strict)
+	}
+	return nil
+}
 
 // Switches choose where hubee.md leaves two readings open, or where a test
 // wants a slower or meaner partner. The zero value is what today's clients meet.
