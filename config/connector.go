@@ -1,7 +1,11 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"reflect"
+	"regexp"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -50,4 +54,45 @@ func (r *reader) decode(n *yaml.Node, into any, key string) error {
 		r.read(n, reflect.ValueOf(into).Elem(), key, "")
 	}
 	return r.err()
+}
+
+// UnknownTypeError: no connector is of that type.
+type UnknownTypeError struct {
+	Type  string
+	Types []string // those that there are
+}
+
+func (e *UnknownTypeError) Error() string {
+	return fmt.Sprintf("no connector %q: there are %s", e.Type, strings.Join(e.Types, ", "))
+}
+
+// settingRule is the key that begins a fault of a connector's Validate: "grants.api_x.plan".
+var settingRule = regexp.MustCompile(`^[a-z][A-Za-z0-9_.\[\]-]*$`)
+
+// own notes the faults of a connector's own settings, where they were given: of
+// Decode as they are, of Validate (errors.Join, "key: problem") one a line.
+func (r *report) own(c *Connector, err error) {
+	var read FaultsError
+	var unknown *UnknownTypeError
+	switch {
+	case errors.As(err, &read):
+		r.faults = append(r.faults, read...)
+		return
+	case errors.As(err, &unknown):
+		if c.Type != "" { // its lack was told already
+			r.at(c.key+".type", "%v", unknown)
+		}
+		return
+	}
+	for problem := range strings.SplitSeq(err.Error(), "\n") {
+		key := join(c.key, "config")
+		if setting, rest, ok := strings.Cut(problem, ": "); ok && settingRule.MatchString(setting) {
+			key, problem = join(key, setting), rest
+		}
+		o, found := c.trail.nearest(key)
+		if !found {
+			o, _ = r.trail.nearest(key)
+		}
+		r.add(key, o, "%s", problem)
+	}
 }

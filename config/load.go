@@ -27,6 +27,13 @@ const maxFile = 1 << 20
 //
 // Its error is FaultsError: everything wrong, at once.
 func Load(path string, environ []string) (*Config, error) {
+	return LoadWith(path, environ, nil)
+}
+
+// LoadWith is Load for a program that knows its connectors: read reads one's own
+// settings (Connector.Decode) and checks them. Their faults are shown beside the
+// others, each with its key and line.
+func LoadWith(path string, environ []string, read func(*Connector) error) (*Config, error) {
 	optional := path == ""
 	if optional {
 		path = DefaultFile
@@ -38,11 +45,11 @@ func Load(path string, environ []string) (*Config, error) {
 	case err != nil:
 		return nil, FaultsError{{Place: path, Problem: "cannot be read: " + cause(err).Error()}}
 	}
-	return load(path, data, environ)
+	return loadWith(path, data, environ, read)
 }
 
-// load is Load with the file's content; path is "" when there is no file.
-func load(path string, data []byte, environ []string) (*Config, error) {
+// loadWith is LoadWith with the file's content; path is "" when there is no file.
+func loadWith(path string, data []byte, environ []string, read func(*Connector) error) (*Config, error) {
 	c := Default()
 	c.trail = trail{}
 	r := &reader{report: &report{file: path, trail: c.trail}, dir: filepath.Dir(path)}
@@ -59,6 +66,14 @@ func load(path string, data []byte, environ []string) (*Config, error) {
 	r.readEnvironment(c, environ)
 	c.settle()
 	check(c, r.report)
+	for i := range c.Connectors {
+		if read == nil {
+			break
+		}
+		if err := read(&c.Connectors[i]); err != nil {
+			r.own(&c.Connectors[i], err)
+		}
+	}
 	if err := r.err(); err != nil {
 		return nil, err
 	}

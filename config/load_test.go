@@ -206,3 +206,8 @@ func TestLoadWithoutAPathTakesThePlainFileWhenThereIsOne(t *testing.T) {
 		t.Fatalf("with a file: %v", err)
 	}
 }
+
+// load is loadWith for tests without connectors of their own.
+func load(path string, data []byte, environ []string) (*Config, error) {
+	return loadWith(path, data, environ, nil)
+}

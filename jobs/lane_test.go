@@ -202,7 +202,7 @@ func TestAddressesThatAreNotPublicAreNeverDialled(t *testing.T) {
 
 func TestABadCertificateIsRefused(t *testing.T) {
 	t.Parallel()
-	y := newYard(t, nil)
+	y := newYardOf(t, 20, 20*time.Second, nil) // a handshake on a loaded machine takes its time
 	at, err := y.receiver.StartTLS("", webhooktest.SelfSigned)
 	if err != nil {
 		t.Fatal(err)

@@ -16,11 +16,8 @@ func printConfig(_ context.Context, env environment, args []string) error {
 		_, err := env.stdout.Write(config.Example())
 		return err
 	}
-	c, err := config.Load(*path, env.vars)
+	c, err := loadConfig(*path, env.vars)
 	if err != nil {
-		return err
-	}
-	if _, err := decodeConnectors(c); err != nil {
 		return err
 	}
 	return c.Print(env.stdout)

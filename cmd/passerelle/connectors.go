@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/passerelle-hub/passerelle/config"
 	"github.com/passerelle-hub/passerelle/connectors"
@@ -93,6 +92,31 @@ func overHTTP[C managerConfig](defaults func() C, client func(*C) outbound.Setti
 	}
 }
 
+type reader = func(*config.Connector) (opener, error)
+
+func unknownType(name string, types map[string]reader) error {
+	return &config.UnknownTypeError{Type: name, Types: slices.Sorted(maps.Keys(types))}
+}
+
+// loadConfig reads the settings, those of the connectors with them: every fault
+// is shown at once, before anything is started.
+func loadConfig(path string, vars []string) (*config.Config, error) {
+	types := connectorTypes()
+	c, err := config.LoadWith(path, vars, func(connector *config.Connector) error {
+		read, known := types[connector.Type]
+		if !known {
+			return unknownType(connector.Type, types)
+		}
+		_, err := read(connector)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, err = decodeConnectors(c)
+	return c, err
+}
+
 // decodeConnectors reads every connector's own settings and gives all their
 // faults at once.
 func decodeConnectors(c *config.Config) (map[string]opener, error) {
@@ -104,8 +128,7 @@ func decodeConnectors(c *config.Config) (map[string]opener, error) {
 		connector := &c.Connectors[i]
 		read, known := types[connector.Type]
 		if !known {
-			faults = append(faults, fmt.Errorf("connectors.%s.type: no connector %q: there are %s",
-				connector.Name, connector.Type, strings.Join(slices.Sorted(maps.Keys(types)), ", ")))
+			faults = append(faults, fmt.Errorf("connectors.%s.type: %w", connector.Name, unknownType(connector.Type, types)))
 			continue
 		}
 		if connector.Type == "jwtissuer" {

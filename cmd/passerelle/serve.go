@@ -43,12 +43,9 @@ func serve(ctx context.Context, env environment, args []string) error {
 	if p := part(*only); p != everything && p != onlyHTTP && p != onlyJobs {
 		return &usageError{"--only is http or jobs"}
 	}
-	c, err := config.Load(*path, env.vars)
+	c, err := loadConfig(*path, env.vars)
 	if err != nil {
 		return err
-	}
-	if _, err := decodeConnectors(c); err != nil {
-		return err // before anything is started
 	}
 	log, err := openLog(c.Log, env)
 	if err != nil {

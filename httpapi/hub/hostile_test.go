@@ -59,7 +59,7 @@ func TestBadInputIsNamedAndHasNoEffect(t *testing.T) {
 		"data that are a list":                   {"PATCH", at(draft.ID, ""), p.applicant, data(`[]`), "422 invalid_data /data"},
 		"no data":                                {"PATCH", at(draft.ID, ""), p.applicant, `{}`, "422 corps /data"},
 		"scopes that the definition lacks":       {"POST", at(wrong.ID, "submit"), p.applicant, consents, "422 invalid_data /data/scopes"},
-		"no consents":                            {"POST", at(draft.ID, "submit"), p.applicant, nil, "422 invalid_data /data/terms_of_service_accepted /data/data_protection_officer_informed"},
+		"no consents":                            {"POST", at(draft.ID, "submit"), p.applicant, nil, "422 invalid_data /terms_of_service_accepted /data_protection_officer_informed"},
 		"a text for a consent":                   {"POST", at(draft.ID, "submit"), p.applicant, `{"terms_of_service_accepted":"oui"}`, "422 corps /terms_of_service_accepted"},
 		"a refusal without a reason":             {"POST", at(submitted.ID, "refuse"), p.instructor, `{}`, "422 reason_missing /reason"},
 		"a blank reason":                         {"POST", at(submitted.ID, "refuse"), p.instructor, `{"reason":"  "}`, "422 reason_missing /reason"},

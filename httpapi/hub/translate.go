@@ -111,11 +111,7 @@ func refused(r *habilitation.Refusal) *problem.Problem {
 		return p.At(r.Pointer, r.Faults[0].Message)
 	}
 	for _, f := range r.Faults {
-		at := "/data"
-		if f.Key != "" {
-			at = pointer("/data", f.Key)
-		}
-		p.At(at, f.Message)
+		p.At(answerPointer(f.Key), f.Message)
 	}
 	if at := fields[r.Code]; at != "" {
 		p.At(at, r.Message)
@@ -126,6 +122,18 @@ func refused(r *habilitation.Refusal) *problem.Problem {
 		p.Errors = []problem.FieldError{{Header: "If-Match", Detail: r.Message}}
 	}
 	return p
+}
+
+// answerPointer names an answer in the body that carried it. Consents are not
+// answers: they stand beside data, in the body of submit.
+func answerPointer(key string) string {
+	switch key {
+	case "":
+		return "/data"
+	case "terms_of_service_accepted", "data_protection_officer_informed":
+		return "/" + key
+	}
+	return pointer("/data", key)
 }
 
 func unreadable(e *registry.AnswersError) *problem.Problem {

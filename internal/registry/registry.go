@@ -198,7 +198,7 @@ type Command interface {
 func (r *Registry) Record(ctx context.Context, cmd Command) error {
 	var u *unit
 	err := r.store.InTx(ctx, func(tx *store.Tx) error {
-		u = &unit{Registry: r, tx: tx, at: r.now().UTC(), correlation: connectors.Correlation(ctx), actor: actorOf(ctx)}
+		u = &unit{Registry: r, tx: tx, at: r.now().UTC().Truncate(time.Microsecond), correlation: connectors.Correlation(ctx), actor: actorOf(ctx)}
 		if err := cmd.apply(ctx, u); err != nil {
 			return err
 		}
