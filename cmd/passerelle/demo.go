@@ -366,7 +366,8 @@ func (w *world) urls() map[string]string {
 		"Gravitee (management)": w.gravitee.ManagementURL(), "Gravitee (gateway)": w.gravitee.GatewayURL() + graviteetest.DemoPath,
 		"editor's API":              w.editor.url + " (client_id " + w.editor.clientID + ", client_secret " + w.editor.secret + ")",
 		"gateway of API Entreprise": w.gateway.URL(), "provider's endpoint": w.receiverURL,
-		"documentation": w.publicURL + "/docs", "tokens of people": w.people.URL() + "/token (POST email, siret; instructor: " + demoAgent + ")",
+		"a citizen's journey": w.communePage(),
+		"documentation":       w.publicURL + "/docs", "tokens of people": w.people.URL() + "/token (POST email, siret; instructor: " + demoAgent + ")",
 	}
 }
 

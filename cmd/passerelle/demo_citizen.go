@@ -29,7 +29,6 @@ type citizenStory struct {
 	particulier   *apiparticuliertest.Server
 	hubee         *hubeetest.Server
 	client        franceconnecttest.Client
-	journeys      string // lines of the settings; "" for the defaults
 }
 
 // open starts them, for a hub at an address.
@@ -80,9 +79,8 @@ func (c *citizenStory) settings() string {
   onboarding: {client_id: "%s", client_secret: "%s"}
   follow_every: 1s
 franceconnect: {issuer: "%s", client_id: "%s", client_secrets: ["%s"]}
-api_particulier: {url: "%s"}
-%s`, c.hubee.URL(), c.hubee.TokenURL(), osl.ClientID, osl.ClientSecret, onboarding.ClientID, onboarding.ClientSecret,
-		c.franceconnect.Issuer(), c.client.ID, c.client.Secrets[0], c.particulier.URL(), c.journeys)
+api_particulier: {url: "%s"}`, c.hubee.URL(), c.hubee.TokenURL(), osl.ClientID, osl.ClientSecret, onboarding.ClientID, onboarding.ClientSecret,
+		c.franceconnect.Issuer(), c.client.ID, c.client.Secrets[0], c.particulier.URL())
 }
 
 // demoCommune is the commune of the contract's request 49117: all invented.

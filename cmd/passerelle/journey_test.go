@@ -1,19 +1,375 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/google/uuid"
+
+	"github.com/passerelle-hub/passerelle/connectors/apiparticulier/apiparticuliertest"
+	"github.com/passerelle-hub/passerelle/connectors/franceconnect/franceconnecttest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/internal/registry"
+	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
-func TestACitizenSendsHerQuotientWithoutScript(t *testing.T) {
+// openJourneys gives a world whose commune receives, without limits on departures.
+func openJourneys(t *testing.T, log *lockedBuffer) *world {
+	t.Helper()
+	w := openPartnersOnly(t)
+	settings, err := os.ReadFile(w.settings)
+	mustDo(t, err)
+	mustDo(t, os.WriteFile(w.settings, append(settings, []byte(`journeys: {per_minute: 0, per_hour: 0, per_habilitation: 0}
+rate_limits: {per_address: 10000, per_visitor: 10000}
+`)...), 0o600))
+	w.startHub(t, log)
+	mustDo(t, w.join(t.Context()))
+	if _, err := w.openCommune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// personal are what must not show in a dump or a log.
+var personal = []string{"FONTANEL", "Marguerite", "1987-03-14", "BRESSAC"}
+
+func TestACitizenSendsHerQuotientWithoutScriptAndNothingPersonalIsLeftBehind(t *testing.T) {
 	t.Parallel()
 	log := &lockedBuffer{}
-	w := openProgram(t, log)
-	if _, err := w.openCommune(t.Context()); err != nil {
-		t.Fatal(err, log.String())
-	}
-	got, err := w.citizenSends(t.Context(), "fontanel")
+	w := openJourneys(t, log)
+	ctx := t.Context()
+	got, err := w.citizenSends(ctx, "fontanel")
 	if err != nil {
-		t.Fatal(err, "\n", log.String())
+		t.Fatal(err)
 	}
 	t.Log(got)
+	left := newVisitor() // stops before she sends
+	mustDo(t, left.open(ctx, w.communePage()), left.press(ctx, "/demarrer", nil), left.identify(ctx, "fontanel"), left.until(ctx, pageReview))
+	for _, word := range personal {
+		if strings.Contains(log.String(), word) {
+			t.Errorf("the log holds %q", word)
+		}
+	}
+	for _, secret := range []string{"code=", "state=", "access_token", left.client.Jar.Cookies(left.at)[0].Value} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+	rows, err := w.hub.pool.Query(ctx, `select row_to_json(j)::text from journey j union all select row_to_json(r)::text from river_job r union all select row_to_json(f)::text from folder f union all select row_to_json(c)::text from folder_content c`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	n := 0
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		n++
+		for _, word := range append(personal, left.client.Jar.Cookies(left.at)[0].Value) {
+			if strings.Contains(text, word) {
+				t.Errorf("a row holds %q: %.200s", word, text)
+			}
+		}
+	}
+	if n < 3 {
+		t.Errorf("only %d rows were looked at", n)
+	}
+	if h := left.header; h.Get("Cache-Control") != "no-store" || h.Get("Referrer-Policy") != "no-referrer" || !strings.Contains(h.Get("Content-Security-Policy"), "default-src 'none'") || strings.Contains(left.body, "<!--") {
+		t.Errorf("headers %v", h)
+	}
+}
+
+func mustDo(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestHostileAndClumsyVisitsOfAJourneyChangeNothing(t *testing.T) {
+	t.Parallel()
+	w := openJourneys(t, &lockedBuffer{})
+	ctx := t.Context()
+	start := func(t *testing.T) *visitor {
+		v := newVisitor()
+		mustDo(t, v.open(ctx, w.communePage()), v.press(ctx, "/demarrer", nil))
+		return v
+	}
+	review := func(t *testing.T) *visitor {
+		v := start(t)
+		mustDo(t, v.identify(ctx, "fontanel"), v.until(ctx, pageReview))
+		return v
+	}
+	t.Run("a forged state shows nothing", func(t *testing.T) {
+		v := newVisitor()
+		mustDo(t, v.open(ctx, w.publicURL+"/callback?code=x&state="+strings.Repeat("a", 64)+"&iss=x"))
+		if v.status != http.StatusNotFound || !strings.Contains(v.body, "attestation") {
+			t.Errorf("%d %s", v.status, v.heading())
+		}
+	})
+	t.Run("another browser cannot finish a login that it did not begin, nor see it", func(t *testing.T) {
+		v := start(t)
+		var callback string
+		v.client.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
+			if r.URL.Path == "/callback" {
+				callback = r.URL.String()
+				return http.ErrUseLastResponse
+			}
+			return nil
+		}
+		_ = v.identify(ctx, "fontanel")
+		other := newVisitor()
+		mustDo(t, other.open(ctx, callback))
+		if other.status != http.StatusNotFound {
+			t.Fatalf("%d %s", other.status, other.heading())
+		}
+		v.client.CheckRedirect = nil
+		mustDo(t, v.open(ctx, callback), v.until(ctx, pageReview)) // hers still works
+		mustDo(t, other.open(ctx, v.at.String()))
+		if other.status != http.StatusNotFound || strings.Contains(other.body, "FONTANEL") {
+			t.Errorf("a foreign id shows %d", other.status)
+		}
+		mustDo(t, v.open(ctx, callback)) // replayed: the current step
+		if v.heading() != pageReview {
+			t.Errorf("a replayed callback shows %q (%d)", v.heading(), v.status)
+		}
+	})
+	t.Run("double click, reload, back button: one folder", func(t *testing.T) {
+		v := review(t)
+		page := v.at.String()
+		first := *v
+		mustDo(t, v.press(ctx, "/envoyer", nil), first.press(ctx, "/envoyer", nil), v.until(ctx, pageSent), v.open(ctx, page), v.until(ctx, pageSent))
+		if err := first.press(ctx, "/annuler", nil); err == nil {
+			t.Error("a sent page offers to cancel")
+		}
+		if n := len(w.citizen.hubee.Folders("Formulaire-QF-" + shownReference.FindStringSubmatch(v.body)[1])); n != 1 {
+			t.Errorf("%d folders", n)
+		}
+		mustDo(t, v.open(ctx, page+"/document"))
+		if v.header.Get("Content-Type") != "application/pdf" || strings.Contains(v.header.Get("Content-Disposition"), "FONTANEL") || !strings.HasPrefix(v.body, "%PDF-") {
+			t.Errorf("document: %v", v.header)
+		}
+		lost := newVisitor() // her cookie is lost: where it stands, and no more
+		mustDo(t, lost.open(ctx, page))
+		if lost.heading() != pageSent || strings.Contains(lost.body, `id="reference"`) || strings.Contains(lost.body, "document") {
+			t.Errorf("without cookie: %q", lost.heading())
+		}
+		mustDo(t, v.open(ctx, page), v.press(ctx, "/quitter", nil))
+		if v.heading() != "Vous êtes déconnecté de FranceConnect" {
+			t.Errorf("after logout: %q %s", v.heading(), v.at.Path)
+		}
+	})
+	t.Run("two visits in one browser never mix", func(t *testing.T) {
+		v := start(t)
+		second := *v
+		mustDo(t, second.open(ctx, w.communePage()), second.press(ctx, "/demarrer", nil), second.identify(ctx, "garrigue"), second.until(ctx, pageReview))
+		w.citizen.franceconnect.EndSessions()
+		mustDo(t, v.identify(ctx, "fontanel"))
+		mustDo(t, v.until(ctx, pageReview), second.open(ctx, second.at.String()))
+		if !strings.Contains(v.body, "FONTANEL") || strings.Contains(v.body, "GARRIGUE") || !strings.Contains(second.body, "GARRIGUE") || strings.Contains(second.body, "FONTANEL") {
+			t.Error("they mix")
+		}
+	})
+	t.Run("cancel at FranceConnect and here wipes, and comes back with a retry and the other ways", func(t *testing.T) {
+		v := start(t)
+		mustDo(t, v.press(ctx, "/identity", url.Values{"action": {"cancel"}}), v.until(ctx, "Vous avez annulé votre démarche"))
+		mustDo(t, v.press(ctx, "/partir", nil), v.identify(ctx, "fontanel"), v.until(ctx, pageReview), v.press(ctx, "/annuler", nil))
+		if v.heading() != "Vous avez annulé votre démarche" || strings.Contains(v.body, "FONTANEL") || !strings.Contains(v.body, "attestation") || !strings.Contains(v.body, "/partir") {
+			t.Errorf("%q", v.heading())
+		}
+	})
+	t.Run("another site cannot send for her", func(t *testing.T) {
+		v := review(t)
+		req, _ := http.NewRequestWithContext(ctx, http.MethodPost, v.at.String()+"/envoyer", nil)
+		req.Header.Set("Sec-Fetch-Site", "cross-site")
+		resp, err := v.client.Do(req)
+		mustDo(t, err)
+		if resp.StatusCode != http.StatusForbidden {
+			t.Errorf("%d", resp.StatusCode)
+		}
+	})
+	t.Run("a link that is not signed gives no way back, a signed one does", func(t *testing.T) {
+		v := newVisitor()
+		mustDo(t, v.open(ctx, w.communePage()+"?redirect_uri="+url.QueryEscape("javascript:alert(1)")+"&external_id=abc"), v.press(ctx, "/demarrer", nil), v.identify(ctx, "fontanel"), v.until(ctx, pageReview))
+		if !strings.Contains(v.body, "incomplet ou périmé") || strings.Contains(v.body, "javascript") {
+			t.Error("she is not told, or it is printed")
+		}
+	})
+	t.Run("a hub that starts again finds her where she was", func(t *testing.T) {
+		away, seen := start(t), review(t)
+		w.restart(t)
+		mustDo(t, away.identify(ctx, "le-bihan"), away.until(ctx, pageReview), seen.press(ctx, "/envoyer", nil))
+		w.restart(t)
+		mustDo(t, seen.open(ctx, seen.at.String()), seen.until(ctx, pageSent))
+	})
+	t.Run("a suspended commune sends nobody away, and an open review says so", func(t *testing.T) {
+		v := review(t)
+		mustDo(t, w.setReceiver(ctx, store.ReceiverSuspended))
+		mustDo(t, v.press(ctx, "/envoyer", nil))
+		if v.status != http.StatusConflict {
+			t.Errorf("%d %s", v.status, v.heading())
+		}
+		gone := newVisitor()
+		mustDo(t, gone.open(ctx, w.communePage()))
+		if strings.Contains(gone.body, "demarrer") || !strings.Contains(gone.body, "attestation") {
+			t.Error("a suspended commune offers the journey")
+		}
+	})
+}
+
+func (w *world) restart(t *testing.T) {
+	t.Helper()
+	mustDo(t, w.stopHub())
+	w.hub.close()
+	w.startHub(t, &lockedBuffer{})
+	mustDo(t, w.awaitReady(t.Context()))
+}
+
+func (w *world) setReceiver(ctx context.Context, state string) error {
+	r, err := w.hub.store.ReceiverByKey(ctx, registry.FolderProcess, demoCommune)
+	if err != nil {
+		return err
+	}
+	r.State = state
+	return w.hub.store.InTx(ctx, func(tx *store.Tx) error { return tx.SaveReceiver(ctx, r, time.Now()) })
+}
+
+// TestFaultMatrixOfAJourney: each fault of each call has true advice, and nothing
+// is left of her.
+func TestFaultMatrixOfAJourney(t *testing.T) {
+	t.Parallel()
+	w := openJourneys(t, &lockedBuffer{})
+	fc, ap := w.citizen.franceconnect, w.citizen.particulier
+	const token, userinfo, question = partnertest.Route("POST /api/v2/token"), partnertest.Route("GET /api/v2/userinfo"), partnertest.Route("GET /v3/dss/quotient_familial/france_connect")
+	at := func(s *partnertest.Server, f partnertest.Fault) func() error {
+		return func() error { s.Inject(f); return nil }
+	}
+	bad := func(what franceconnecttest.Misbehaviour) func() error {
+		return func() error { return fc.Misbehave(franceconnecttest.Bad{What: what, Times: 1}) }
+	}
+	fails := func(name string, times int) func() error {
+		return func() error { return ap.FailNext(apiparticuliertest.Order{Name: name, Times: times}) }
+	}
+	const down, doubtful, again = "FranceConnect ne répond pas", "Votre identification n’a pas pu être vérifiée", "Le retour de FranceConnect a pris trop de temps"
+	const caf = "La Caf ou la MSA ne répond pas"
+	table := []struct {
+		name, citizen string
+		fault         func() error
+		page          string
+	}{
+		{"token: 500", "fontanel", at(fc.Server, partnertest.Status(token, 500).For(1)), down},
+		{"token: reset", "fontanel", at(fc.Server, partnertest.ResetBefore(token).For(1)), down},
+		{"token: answer lost", "fontanel", at(fc.Server, partnertest.ResetAfter(token).For(1)), down},
+		{"token: half a body", "fontanel", at(fc.Server, partnertest.HalfBody(token).For(1)), down},
+		{"userinfo: 500", "fontanel", at(fc.Server, partnertest.Status(userinfo, 500).For(2)), down},
+		{"id_token: wrong nonce", "fontanel", bad(franceconnecttest.WrongNonce), doubtful},
+		{"id_token: alg none", "fontanel", bad(franceconnecttest.AlgNone), doubtful},
+		{"id_token: expired", "fontanel", bad(franceconnecttest.Expired), doubtful},
+		{"userinfo: another subject", "fontanel", bad(franceconnecttest.OtherSubject), doubtful},
+		{"callback: without iss", "fontanel", bad(franceconnecttest.CallbackNoIss), doubtful},
+		{"callback: server_error", "fontanel", bad(franceconnecttest.CallbackServer), down},
+		{"quotient: 502 once", "fontanel", fails("unavailable", 1), pageReview},
+		{"quotient: 502 always", "fontanel", fails("unavailable", 3), caf},
+		{"quotient: 504 always", "fontanel", fails("timeout", 3), caf},
+		{"quotient: half a body once", "fontanel", at(ap.Server, partnertest.HalfBody(question).For(1)), pageReview},
+		{"quotient: reset once", "fontanel", at(ap.Server, partnertest.ResetBefore(question).For(1)), pageReview},
+		{"quotient: HTML always", "fontanel", at(ap.Server, partnertest.HTML(question, 502).For(3)), caf},
+		{"quotient: 409 once", "fontanel", at(ap.Server, partnertest.Answer(question, 409, "application/json", `{"errors":[{"code":"00015","title":"Conflit","detail":"x"}]}`).For(1)), pageReview},
+		{"quotient: 503", "fontanel", fails("maintenance", 1), "Le service de la Caf et de la MSA est en maintenance"},
+		{"quotient: dead token", "fontanel", fails("fc_unknown", 1), "L’autorisation de FranceConnect n’est plus valable"},
+		{"quotient: rights", "fontanel", fails("scopes", 1), "Votre collectivité ne peut pas recevoir votre quotient familial pour le moment"},
+		{"quotient: our question", "fontanel", fails("malformed", 1), "Notre demande n’a pas été comprise"},
+		{"no file", "perrin", nil, "Aucun dossier d’allocations à votre nom"},
+		{"no fund", "kowalczyk", nil, "Vous n’êtes rattaché à aucune caisse"},
+		{"not recognised", "marchand", nil, "La Caf et la MSA ne vous ont pas reconnu"},
+		{"a name that is refused", "leboeuf", nil, "Votre identité n’a pas pu être recherchée"},
+		{"MSA", "garrigue", nil, pageReview},
+		{"born on a day that nobody knows", "sissoko", nil, pageReview},
+	}
+	var out strings.Builder
+	tab := tabwriter.NewWriter(&out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(tab, "fault\tpage\tafter\tcalls")
+	for _, c := range table {
+		fc.ClearFaults()
+		fc.Behave()
+		fc.EndSessions()
+		ap.ClearFaults()
+		ap.ClearFailures()
+		ap.ClearCache()
+		ap.ClearLocks()
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		v := newVisitor()
+		mustDo(t, v.open(ctx, w.communePage()), v.press(ctx, "/demarrer", nil))
+		if c.fault != nil {
+			mustDo(t, c.fault())
+		}
+		before, begun := ap.Count(question), time.Now()
+		err := errors.Join(v.identify(ctx, c.citizen), v.until(ctx, c.page))
+		fmt.Fprintf(tab, "%s\t%s\t%s\t%d\n", c.name, v.heading(), time.Since(begun).Round(100*time.Millisecond), ap.Count(question)-before)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if c.page != pageReview {
+			if !strings.Contains(v.body, "attestation") || !strings.Contains(v.body, "Rien n’a été transmis") {
+				t.Errorf("%s: no true advice", c.name)
+			}
+			id, _ := uuid.Parse(filepath.Base(v.at.Path))
+			if _, err := w.hub.store.Folder(ctx, id); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("%s: something was sent", c.name)
+			}
+		}
+		cancel()
+	}
+	_ = tab.Flush()
+	t.Log("\n" + out.String())
+}
+
+func TestInABrowserACitizenSendsHerQuotientAt360Pixels(t *testing.T) {
+	t.Parallel()
+	tab := browser(t)
+	w := openJourneys(t, &lockedBuffer{})
+	shots := os.Getenv("PASSERELLE_BENCH_SHOTS") // a folder for screenshots
+	shot := func(name string) {
+		if width := look(t, tab, chromedp.Evaluate[int](`document.documentElement.scrollWidth`)); width > 360 {
+			t.Errorf("%s is %d pixels wide on a phone of 360", name, width)
+		}
+		if lang := look(t, tab, chromedp.Evaluate[string](`document.documentElement.lang`)); lang != "fr" {
+			t.Errorf("%s: lang %q", name, lang)
+		}
+		if shots != "" {
+			png := look(t, tab, chromedp.FullScreenshot(100))
+			mustDo(t, os.WriteFile(filepath.Join(shots, name+".png"), png, 0o600))
+		}
+	}
+	look(t, tab, chromedp.EmulateViewport(360, 740))
+	look(t, tab, chromedp.Navigate(w.communePage()))
+	shot("1-commune")
+	look(t, tab, chromedp.Click(".fr-connect"))
+	look(t, tab, chromedp.WaitVisible("#citizen-fontanel"))
+	look(t, tab, chromedp.Click("#citizen-fontanel"))
+	look(t, tab, chromedp.Click(`button[value="choose"]`))
+	look(t, tab, chromedp.WaitVisible(`button[value="continue"]`))
+	look(t, tab, chromedp.Click(`button[value="continue"]`))
+	look(t, tab, chromedp.WaitVisible("#quotient"))
+	shot("2-review")
+	look(t, tab, chromedp.Click(`form[action$="/envoyer"] button`))
+	look(t, tab, chromedp.WaitVisible("#reference"))
+	shot("3-sent")
+	look(t, tab, chromedp.WaitVisible(".fr-alert--success"))
+	shot("4-arrived")
+	if text := look(t, tab, chromedp.Text("h1")); text != pageSent {
+		t.Errorf("at the end: %q", text)
+	}
 }

@@ -32,6 +32,7 @@ func commands() []command {
 		{"definitions", "`definitions check DIR` tells every fault of a folder; `use DIR` puts it in force; `show`", definitionsCommand},
 		{"jobs", "say what waits and why; `jobs take-up ID`, `jobs retry ID`, `jobs remind TASK`, `jobs pause|resume PARTNER`", waitingJobs},
 		{"connectors", "`connectors check` asks every manager whether it fits the settings; `connectors plan REQUEST`; `pause|resume NAME`", managersCommand},
+		{"links", "make, list and end keys with which editors sign links to communes' pages, and their return addresses", editorLinks},
 		{"folders", "say which families' folders wait and where communes stand; `folders receivers`, `folders retry ID`, `folders wishes SIRET-COG`", folders},
 		{"keys", "`keys rotate-credential ID --grace 24h` replaces a holder's key; `keys rotate` and `keys status` change the hub's own", keys},
 		{"clients", "add, end or list the applications that may call the hub", clients},

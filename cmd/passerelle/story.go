@@ -135,6 +135,12 @@ func (s *story) play(ctx context.Context, w *world) {
 	s.step(ctx, "a commune's request names its software editor: the editor finds the key, opens its JWE, uses it and acknowledges it", func(ctx context.Context) (any, error) {
 		return w.editorFetches(ctx)
 	})
+	s.step(ctx, "a commune is approved at DataPass, registered at HubEE and activated there: its page opens", func(ctx context.Context) (any, error) {
+		return w.openCommune(ctx)
+	})
+	s.step(ctx, "a citizen identifies with FranceConnect, sees her quotient familial and sends it: HubEE has her complete folder", func(ctx context.Context) (any, error) {
+		return w.citizenSends(ctx, "fontanel")
+	})
 	s.step(ctx, "nothing waits", func(ctx context.Context) (any, error) {
 		return eventually(ctx, func() (any, error) {
 			waiting, err := w.hub.store.Waiting(ctx, waitingLimit)
