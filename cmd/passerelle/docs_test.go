@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,6 +41,7 @@ func TestTheSamplesOfTheFirstPageWorkInTheDemo(t *testing.T) {
 		{"moi.sh", `"kind":"application"`},
 		{"personne.sh", `"state":"draft"`},
 		{"roles.sh", "dinum:api_entreprise:instructor"},
+		{"enregistrer-webhooks.sh", "client_secret"}, // the next one is run by it
 		{"abonner.sh", `"scope":"all"`},
 	} {
 		code, err := docs.Sample(c.sample)
@@ -49,8 +51,12 @@ func TestTheSamplesOfTheFirstPageWorkInTheDemo(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", code.Text)
 		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "PASSERELLE="+w.publicURL, "IDENTITE="+w.people.URL(),
 			"CLIENT_ID="+id, "CLIENT_SECRET="+secret, "RECEPTEUR="+receiver.URL, "RESPONSABLE=omar.petit@dinum.example", "INSTRUCTEUR=nadia.roux@dinum.example")
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), c.says) {
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), c.says) {
 			t.Errorf("%s: %v, want %s:\n%s", c.sample, err, c.says, out)
+		}
+		if c.sample == "enregistrer-webhooks.sh" {
+			id, secret = wordAfter(string(out), "client_id"), wordAfter(string(out), "client_secret")
 		}
 	}
 	select {
@@ -61,4 +67,12 @@ func TestTheSamplesOfTheFirstPageWorkInTheDemo(t *testing.T) {
 	default:
 		t.Error("the subscription was never tested")
 	}
+}
+
+func wordAfter(text, word string) string {
+	words := strings.Fields(text)
+	if i := slices.Index(words, word); i >= 0 && i+1 < len(words) {
+		return words[i+1]
+	}
+	return ""
 }

@@ -2,6 +2,7 @@ JETON=$(curl --fail --silent --show-error "$PASSERELLE/api/v1/oauth/token" \
   --data-urlencode grant_type=client_credentials \
   --data-urlencode "client_id=$CLIENT_ID" \
   --data-urlencode "client_secret=$CLIENT_SECRET" \
+  --data-urlencode "scope=read_webhooks write_webhooks" \
   | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
 appeler() { curl --fail --silent --show-error --header "Authorization: Bearer $JETON" --header 'Content-Type: application/json' "$@"; }
 
