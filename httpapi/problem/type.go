@@ -28,6 +28,7 @@ func Types() []Type {
 		{"numero-ambigu", "409", "Numéro ambigu", "Plusieurs sources emploient ce numéro pour des demandes différentes.", "Employez notre numéro, celui que donnent les listes de /hub/v1."},
 		{"parametre", "400", "Paramètre invalide", "Un paramètre de l’adresse est inconnu, mal formé ou hors limites.", "errors[] le nomme (parameter). Au-delà du rang admis, suivez next_cursor plutôt que offset."},
 		{"type-de-contenu", "415", "Type de contenu non admis", "Le corps n’est pas annoncé comme du JSON.", "Envoyez Content-Type: application/json."},
+		{"recherche", "422", "Recherche impossible", "Ce qui est cherché parmi les communes est trop long, ou le département n’existe pas.", "errors[] nomme la valeur à corriger. Choisissez le département dans la liste."},
 		{"json", "400", "Corps illisible", "Le corps n’est pas un objet JSON complet, en UTF-8, sans clé répétée.", "Vérifiez ce qui est réellement envoyé : longueur, encodage, guillemets."},
 		{"corps", "400, 422", "Corps invalide", "Une clé du corps est inconnue, manque ou n’est pas du type attendu.", "errors[] nomme chaque clé en faute (pointer, RFC 6901)."},
 		{"corps-trop-grand", "413", "Corps trop grand", "Le corps dépasse la taille admise ; il n’a pas été lu.", "Réduisez-le : le détail donne la limite."},
