@@ -19,6 +19,7 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors/apiparticulier/apiparticuliertest"
 	"github.com/passerelle-hub/passerelle/connectors/franceconnect/franceconnecttest"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/internal/journey"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
@@ -206,6 +207,36 @@ func TestHostileAndClumsyVisitsOfAJourneyChangeNothing(t *testing.T) {
 		if !strings.Contains(v.body, "incomplet ou périmé") || strings.Contains(v.body, "javascript") {
 			t.Error("she is not told, or it is printed")
 		}
+		key := &registry.AddEditorLinkKey{Editor: "3d_ouest", Until: time.Now().Add(time.Hour), ID: uuid.NewString(), Key: newLinkKey()}
+		mustDo(t, w.hub.registry.Record(ctx, key))
+		if _, err := w.hub.pool.Exec(ctx, `update receiver_right set editor_id = '3d_ouest'`); err != nil {
+			t.Fatal(err)
+		}
+		entry, expires := journey.Entry{ExternalID: "famille 42", ReturnTo: "https://familles.editeur.example/retour?a=1"}, time.Now().Add(time.Hour).Unix()
+		link := url.Values{
+			"external_id": {entry.ExternalID}, "redirect_uri": {entry.ReturnTo}, "expires": {fmt.Sprint(expires)}, "key_id": {key.ID},
+			"signature": {journey.SignLink([]byte(key.Key.Reveal()), demoCommune.SIRET, entry, expires)},
+		}
+		for name, altered := range map[string]string{"": "", "external_id": "famille 43", "redirect_uri": "https://attaquant.example/", "expires": fmt.Sprint(expires + 1), "key_id": uuid.NewString()} {
+			q := url.Values{}
+			for k, v := range link {
+				q[k] = v
+			}
+			if name != "" {
+				q.Set(name, altered)
+			}
+			v := newVisitor()
+			mustDo(t, v.open(ctx, w.communePage()+"?"+q.Encode()), v.press(ctx, "/demarrer", nil), v.identify(ctx, "fontanel"), v.until(ctx, pageReview))
+			if refused := strings.Contains(v.body, "incomplet ou périmé"); refused != (name != "") {
+				t.Errorf("altered %q: refused %v", name, refused)
+			}
+			if name == "" {
+				mustDo(t, v.press(ctx, "/envoyer", nil), v.until(ctx, pageSent))
+				if !strings.Contains(v.body, `id="retour" href="https://familles.editeur.example/retour?a=1"`) {
+					t.Error("no way back")
+				}
+			}
+		}
 	})
 	t.Run("a hub that starts again finds her where she was", func(t *testing.T) {
 		away, seen := start(t), review(t)
@@ -244,6 +275,39 @@ func (w *world) setReceiver(ctx context.Context, state string) error {
 	}
 	r.State = state
 	return w.hub.store.InTx(ctx, func(tx *store.Tx) error { return tx.SaveReceiver(ctx, r, time.Now()) })
+}
+
+func TestWhenTheLimitsAreUsedUpACitizenWaitsInLineBeforeSheLeaves(t *testing.T) {
+	t.Parallel()
+	w := openPartnersOnly(t)
+	settings, err := os.ReadFile(w.settings)
+	mustDo(t, err)
+	mustDo(t, os.WriteFile(w.settings, append(settings, []byte("journeys: {per_minute: 20, per_hour: 500, per_habilitation: 2}\n")...), 0o600))
+	w.startHub(t, &lockedBuffer{})
+	mustDo(t, w.join(t.Context()))
+	_, err = w.openCommune(t.Context())
+	mustDo(t, err)
+	ctx := t.Context()
+	places := map[string]int{}
+	var last *visitor
+	for range 5 {
+		last = newVisitor()
+		mustDo(t, last.open(ctx, w.communePage()), last.press(ctx, "/demarrer", nil))
+		if last.heading() == "Vous êtes dans la file d’attente" {
+			_, rest, _ := strings.Cut(last.body, "en place <strong>")
+			place, _, _ := strings.Cut(rest, "<")
+			places[place]++
+		}
+	}
+	if len(places) != 3 || places["1"] != 1 || places["2"] != 1 || places["3"] != 1 {
+		t.Errorf("places %v, want 1, 2 and 3", places)
+	}
+	if last.header.Get("Refresh") == "" || w.citizen.franceconnect.Count("GET /api/v2/authorize") != 2 {
+		t.Errorf("refresh %q, %d at FranceConnect", last.header.Get("Refresh"), w.citizen.franceconnect.Count("GET /api/v2/authorize"))
+	}
+	if err := last.open(ctx, last.at.String()+"?actualisation=manuelle"); err != nil || last.header.Get("Refresh") != "" {
+		t.Errorf("it cannot be stopped: %v", err)
+	}
 }
 
 // TestFaultMatrixOfAJourney: each fault of each call has true advice, and nothing
