@@ -14,6 +14,7 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors/apiparticulier/apiparticuliertest"
 	"github.com/passerelle-hub/passerelle/connectors/franceconnect/franceconnecttest"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
 // The token of the one opens the other, from the settings to a family.
@@ -38,7 +39,7 @@ func TestACitizensTokenOpensHerFamilysQuotient(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = families.Close() })
 
-	h := &hub{config: config.Default(), log: zerolog.Nop(), now: clock.Now}
+	h := &hub{config: config.Default(), log: zerolog.Nop(), clock: (&store.Store{}).NewClock(clock.Now)}
 	if p, err := h.openIdentityProvider(); p != nil || err != nil {
 		t.Errorf("without settings: %v %v", p, err)
 	}

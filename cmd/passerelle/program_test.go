@@ -55,7 +55,7 @@ func openPartnersOnly(t *testing.T) *world {
 	return w
 }
 
-func (w *world) startHub(t *testing.T, log io.Writer) {
+func (w *world) startHub(t *testing.T, log io.Writer, change ...func(*hub)) {
 	t.Helper()
 	c, err := config.Load(w.settings, nil)
 	if err != nil {
@@ -63,6 +63,9 @@ func (w *world) startHub(t *testing.T, log io.Writer) {
 	}
 	if w.hub, err = build(t.Context(), c, zerolog.New(log).Level(zerolog.TraceLevel)); err != nil {
 		t.Fatal(err)
+	}
+	for _, c := range change {
+		c(w.hub)
 	}
 	runCtx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)

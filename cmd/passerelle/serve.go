@@ -207,6 +207,7 @@ func (h *hub) run(ctx context.Context, only part, env environment) error {
 	running.add(func() error { h.keepKeys(keysCtx); return nil })
 	running.add(func() error { h.definitions.keep(keysCtx); return nil })
 	running.add(func() error { h.keepSealing(keysCtx); return nil })
+	running.add(func() error { h.keepClock(keysCtx); return nil })
 	h.log.Info().Str("public", h.config.HTTP.Listen).Str("ops", h.config.Ops.Listen).Str("only", string(only)).Msg("serving")
 
 	var cause error

@@ -71,12 +71,12 @@ type hub struct {
 	identity     connectors.IdentityProvider // nil without FranceConnect
 	quotients    connectors.QuotientSource   // nil without API Particulier
 	journeys     *journey.Service            // citizens' transactions; nil without FranceConnect
-	now          func() time.Time
+	clock        *store.Clock
 }
 
 // build opens what the hub works with. Nothing runs yet.
 func build(ctx context.Context, c *config.Config, log zerolog.Logger) (*hub, error) {
-	h := &hub{config: c, log: log, now: time.Now, metrics: prometheus.NewRegistry(), teams: map[string]registry.Team{}, certificates: map[string]outbound.TLS{}}
+	h := &hub{config: c, log: log, metrics: prometheus.NewRegistry(), teams: map[string]registry.Team{}, certificates: map[string]outbound.TLS{}}
 	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := h.openStore(ctx); err != nil {
 		return nil, err
@@ -114,6 +114,8 @@ func (h *hub) openStore(ctx context.Context) error {
 		return err
 	}
 	h.store = store.New(h.pool, ring)
+	h.clock = h.store.NewClock(time.Now)
+	h.measureClock(ctx)
 	h.metrics.MustRegister(newWaitingMetrics(h.store))
 	return nil
 }

@@ -111,7 +111,7 @@ type gate struct{ q *db.Queries }
 
 func (g gate) Lock(ctx context.Context, name string, ttl time.Duration) (func(), bool, error) {
 	holder := uuid.New()
-	_, err := g.q.TakeLease(ctx, name, holder, time.Now().Add(ttl))
+	_, err := g.q.TakeLease(ctx, name, holder, ttl.Seconds())
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, false, nil
 	}

@@ -484,15 +484,15 @@ func (q *Queries) TakeFromBucket(ctx context.Context, name string, afterFirst fl
 }
 
 const takeLease = `-- name: TakeLease :one
-insert into lease (name, holder, until) values ($1, $2, $3)
+insert into lease (name, holder, until) values ($1, $2, now() + make_interval(secs => $3::float8))
 on conflict (name) do update set holder = excluded.holder, until = excluded.until
 where lease.until < now() or lease.holder = excluded.holder
 returning holder
 `
 
-// Takes or renews a lease; no row when another holds it.
-func (q *Queries) TakeLease(ctx context.Context, name string, holder uuid.UUID, until time.Time) (uuid.UUID, error) {
-	row := q.db.QueryRow(ctx, takeLease, name, holder, until)
+// Takes or renews a lease, by the database's clock; no row when another holds it.
+func (q *Queries) TakeLease(ctx context.Context, name string, holder uuid.UUID, seconds float64) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, takeLease, name, holder, seconds)
 	var holder_2 uuid.UUID
 	err := row.Scan(&holder_2)
 	return holder_2, err

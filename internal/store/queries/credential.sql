@@ -62,8 +62,8 @@ order by c.updated_at
 limit @max_rows;
 
 -- name: TakeLease :one
--- Takes or renews a lease; no row when another holds it.
-insert into lease (name, holder, until) values (@name, @holder, @until)
+-- Takes or renews a lease, by the database's clock; no row when another holds it.
+insert into lease (name, holder, until) values (@name, @holder, now() + make_interval(secs => @seconds::float8))
 on conflict (name) do update set holder = excluded.holder, until = excluded.until
 where lease.until < now() or lease.holder = excluded.holder
 returning holder;
