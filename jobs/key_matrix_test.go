@@ -30,6 +30,7 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
+	"github.com/passerelle-hub/passerelle/internal/jose"
 	"github.com/passerelle-hub/passerelle/internal/pgtest"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
@@ -531,4 +532,61 @@ func (h *keyHouse) shows(id uuid.UUID) bool {
 	waiting, err := h.Store.Waiting(h.t.Context(), 1000)
 	h.must(err)
 	return told && slices.ContainsFunc(waiting.Credentials, func(c store.WaitingCredential) bool { return c.ID == id && c.Class != "" })
+}
+
+// The sweep's own work on copies of keys, by a clock that moves.
+func TestTheSweepEnclosesWaitingKeysDestroysThoseThatAreDueAndForgetsOldChanges(t *testing.T) {
+	t.Parallel()
+	h := newKeyHouse(t, 20*time.Second, kongPartner)
+	outbox, err := NewOutbox(h.Store, 10*time.Millisecond, h.clock.Now, zerolog.Nop())
+	h.must(err)
+	h.Webhooks.Waker, h.KeepBody, h.KeepChanges = outbox.Waker(), 30*24*time.Hour, 90*24*time.Hour
+	sweepNow := func() {
+		t.Helper()
+		w := &sweep{Workers: h.Workers}
+		h.must(w.Work(t.Context(), &river.Job[SweepArgs]{JobRow: &rivertype.JobRow{Attempt: 1}}))
+	}
+	count := func(sql string, args ...any) (n int) {
+		t.Helper()
+		h.must(h.pool.QueryRow(t.Context(), sql, args...).Scan(&n))
+		return n
+	}
+	const sealed = `select count(*) from credential where secret_sealed is not null and id = $1`
+	enclosed, kept := h.opened(), h.opened()
+	// A public key that came into the table without its copies being enclosed, as
+	// of a process that died in between.
+	own, err := jose.GenerateDecryptionKey(jose.P256)
+	h.must(err)
+	jwk, err := own.Recipient().JWK()
+	h.must(err)
+	_, err = h.pool.Exec(t.Context(), `insert into recipient_key (recipient, kid, jwk, set_at, set_by) values ($1, $2, $3, now(), '')`,
+		store.HolderRecipient(h.credential(enclosed.id).RequestID), own.Recipient().KID(), jwk)
+	h.must(err)
+	sweepNow()
+	if count(sealed, enclosed.id) != 0 || count(`select count(*) from key_envelope where credential_id = $1`, enclosed.id) != 1 || count(sealed, kept.id) != 1 {
+		t.Error("the key of the holder with a public key is not enclosed, or another's is not kept")
+	}
+	for editor, at := range map[string]time.Time{"old": h.clock.Now(), "new": h.clock.Now().Add(80 * 24 * time.Hour)} {
+		_, err := h.pool.Exec(t.Context(), `insert into editor_change (editor, type, object_type, object_id, request_id, version, occurred_at) values ($1, 'key.shown', 'key', '', 1, 1, $2)`, editor, at)
+		h.must(err)
+	}
+	h.clock.Advance(30*24*time.Hour - time.Minute)
+	sweepNow()
+	if count(sealed, kept.id) != 1 || count(`select count(*) from editor_change`) != 2 {
+		t.Error("a minute before its time it is gone")
+	}
+	h.clock.Advance(time.Minute)
+	sweepNow()
+	sweepNow()
+	if count(sealed, kept.id) != 0 || count(`select count(*) from key_envelope`) != 0 || h.credential(kept.id).State != string(habilitation.CredentialActive) {
+		t.Error("at its time the copy is still there, or the key is not live any more")
+	}
+	if n := count(`select count(*) from history where event = 'token.copy_destroyed'`); n != 2 {
+		t.Errorf("%d lines tell of it", n)
+	}
+	h.clock.Advance(60*24*time.Hour + time.Minute)
+	sweepNow()
+	if count(`select count(*) from editor_change where editor = 'old'`) != 0 || count(`select count(*) from editor_change where editor = 'new'`) != 1 {
+		t.Error("the feed forgets too late, or too early")
+	}
 }

@@ -214,6 +214,17 @@ func TestALinkIsItsRecipientsAlone(t *testing.T) {
 	if status, _, _ := s.page(http.MethodPost, link+"/remplacer"); status != http.StatusNotFound {
 		t.Errorf("a replacement by the former contact: %d", status)
 	}
+	for range 2 { // the present contact gets a link of his own, once
+		if status, page, _ := s.page(http.MethodPost, link+"/renouveler"); status != http.StatusOK || strings.Contains(page, "@") {
+			t.Errorf("a link for the new contact: %d %s", status, page)
+		}
+		if n := s.count(`select count(*) from handover_link where credential_id = $1 and cancelled_at is null`, g.id); n != 1 {
+			t.Errorf("%d open links", n)
+		}
+		if n := s.count(`select count(*) from handover_link where credential_id = $1`, g.id); n != 2 {
+			t.Errorf("%d links", n)
+		}
+	}
 	err := s.registry.Record(t.Context(), &registry.RevealSecret{LinkHash: []byte("unknown")})
 	if err == nil {
 		t.Error("an unknown link reveals something")

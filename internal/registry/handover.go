@@ -263,7 +263,8 @@ func (cmd *RevealSecret) open(ctx context.Context, u *unit, link store.Link, c *
 	return err
 }
 
-// RenewLink sends a new link to the address of an expired, unused one, once.
+// RenewLink sends a new link to the address of an expired, unused one, once. For
+// one of a former contact the new link goes to who is the contact now.
 type RenewLink struct{ LinkHash []byte }
 
 func (cmd *RenewLink) apply(ctx context.Context, u *unit) error {
@@ -283,8 +284,20 @@ func (cmd *RenewLink) apply(ctx context.Context, u *unit) error {
 	if err != nil {
 		return err
 	}
-	if !bound(link, req) || !revealable(c, u.at) || !copied.Waits(u.at) || !holds {
+	if !revealable(c, u.at) || !copied.Waits(u.at) || !holds {
 		return &StateError{"credential", c.State}
+	}
+	if !bound(link, req) {
+		if link.Used || link.Cancelled {
+			return &StateError{"link", "of a former recipient"}
+		}
+		if err := u.tx.CancelLinks(ctx, c.ID, u.at); err != nil {
+			return err
+		}
+		if err := u.write(ctx, req.ID, "link.renewed", "credential", c.ID.String(), "", map[string]any{"role": link.Role, "contact": "new"}); err != nil {
+			return err
+		}
+		return u.handOver(ctx, req, c)
 	}
 	renewed, err := u.tx.RenewLink(ctx, link.ID, u.at)
 	if err != nil {
