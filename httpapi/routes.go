@@ -38,6 +38,7 @@ type Routes struct {
 	Hub        *hub.Handler
 	Editor     *editor.Handler
 	Mails      *hub.Unsubscribe
+	Follow     *hub.Follow
 	Docs       *docs.Handler
 	Citizen    *citizen.Handler
 	Journeys   *citizen.Journeys
@@ -96,6 +97,7 @@ func (rt Routes) Handler() http.Handler {
 		r.Get("/tache/{link}", rt.Team.Show)
 		r.Post("/tache/{link}", rt.Team.Answer)
 		r.Post("/tache/{link}/renouveler", rt.Team.Renew)
+		r.Get("/demandes/{id}/{public_id}", rt.Follow.Show)
 		r.Get("/desinscription/{choice}", rt.Mails.Show)
 		r.Post("/desinscription/{choice}", rt.Mails.Apply)
 	})

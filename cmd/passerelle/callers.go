@@ -63,16 +63,29 @@ func (h *hub) apiEditor(callers *auth.Authenticator) *editor.Handler {
 	}
 }
 
-// apiHub gives the hub's own API over its requests.
-func (h *hub) apiHub(callers *auth.Authenticator) *hubapi.Handler {
+// sourcePages gives where people drive the requests of each source.
+func (h *hub) sourcePages() map[string]string {
 	pages := map[string]string{}
 	for _, s := range h.config.DataPass.Sources {
 		if u, err := url.Parse(s.API.URL); err == nil && u.Host != "" {
 			pages[s.Name] = u.Scheme + "://" + u.Host
 		}
 	}
+	return pages
+}
+
+// labelOf names a definition to people.
+func (h *hub) labelOf(uid string) string {
+	if d, ok := h.catalogue.Definition(uid); ok {
+		return d.NameWithStage()
+	}
+	return uid
+}
+
+// apiHub gives the hub's own API over its requests.
+func (h *hub) apiHub(callers *auth.Authenticator) *hubapi.Handler {
 	return &hubapi.Handler{
-		Store: h.store, Registry: h.registry, Callers: callers, Catalogue: h.catalogue, Sources: pages, Tester: h.tester(),
+		Store: h.store, Registry: h.registry, Callers: callers, Catalogue: h.catalogue, Sources: h.sourcePages(), Tester: h.tester(),
 		PerClient: h.config.RateLimits.PerClient, MaxBody: int64(h.config.HTTP.MaxBody),
 	}
 }

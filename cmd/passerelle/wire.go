@@ -332,6 +332,10 @@ func (h *hub) openRoutes() error {
 	if err != nil {
 		return err
 	}
+	follow, err := hubapi.NewFollow(hubapi.Follow{Requests: h.store, Label: h.labelOf, Sources: h.sourcePages()})
+	if err != nil {
+		return err
+	}
 	unsubscribe, err := hubapi.NewUnsubscribe(h.registry)
 	if err != nil {
 		return err
@@ -365,7 +369,7 @@ func (h *hub) openRoutes() error {
 			Machines: &auth.Remembered{Callers: callers, Definitions: h.catalogue.Definitions, For: machineRights}, MaxAge: h.config.Introspection.MaxAge,
 			KeySet: func(ctx context.Context) (jose.JWKS, error) { return jose.Publish(ctx, h.published()...) },
 		},
-		Handover: pages, Team: tasks, V1: h.apiV1(callers), Hub: h.apiHub(callers), Editor: h.apiEditor(callers), Mails: unsubscribe, Docs: documentation, Citizen: families, Journeys: h.openJourneys(families),
+		Handover: pages, Team: tasks, V1: h.apiV1(callers), Hub: h.apiHub(callers), Editor: h.apiEditor(callers), Mails: unsubscribe, Follow: follow, Docs: documentation, Citizen: families, Journeys: h.openJourneys(families),
 		PerAddress: h.config.RateLimits.PerAddress, PerVisitor: h.config.RateLimits.PerVisitor,
 	}
 	return nil

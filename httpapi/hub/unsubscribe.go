@@ -13,7 +13,7 @@ import (
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
-//go:embed unsubscribe*.html
+//go:embed unsubscribe*.html follow*.html
 var pages embed.FS
 
 // Unsubscribe serves the link at the foot of instructors' mails. Opening it

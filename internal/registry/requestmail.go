@@ -138,7 +138,7 @@ func (u *unit) letterParams(r habilitation.Request, m habilitation.SendMail) map
 	d, _ := u.catalogue.Definition(r.Definition)
 	params := map[string]string{
 		"id": fmt.Sprint(r.ID), "definition": u.label(r.Definition), "organization": r.Organization.Name, "title": r.Data["intitule"],
-		"applicant": personName(r.Applicant), "applicant_email": r.Applicant.Email, "link": fmt.Sprintf("%s/demandes/%d", u.settings.PublicURL, r.ID),
+		"applicant": personName(r.Applicant), "applicant_email": r.Applicant.Email, "link": fmt.Sprintf("%s/demandes/%d/%s", u.settings.PublicURL, r.ID, r.PublicID),
 		"reason": "", "message": "", "stage": "", "support": "", "habilitation": "", "at": frenchTime(u.at),
 	}
 	if d != nil {
