@@ -80,14 +80,14 @@ func (s *Service) ask(ctx context.Context, receiver int64, cb connectors.Callbac
 	a.who, err = s.Identity.Exchange(exchange, cb)
 	cancel()
 	if err != nil {
-		event := log.Warn()
+		level := zerolog.WarnLevel
 		switch {
 		case errors.Is(err, connectors.ErrCancelled):
-			event = log.Info()
+			level = zerolog.InfoLevel
 		case errors.Is(err, connectors.ErrUnverified), connectors.Is(err, connectors.Unauthorized), connectors.Is(err, connectors.Rejected) && !errors.Is(err, connectors.ErrCodeSpent):
-			event = log.Error() // an alert: FC-13
+			level = zerolog.ErrorLevel // an alert: FC-13
 		}
-		event.Err(err).Msg("who she is could not be found out")
+		log.WithLevel(level).Err(err).Msg("who she is could not be found out")
 		return a, err
 	}
 	until := a.who.TokenAt.Add(budget)
@@ -119,15 +119,13 @@ func (s *Service) patiently(ctx context.Context, q connectors.QuotientQuestion, 
 		if err == nil || errors.Is(err, errLate) {
 			return got, err
 		}
-		var why *connectors.QuotientError
-		event := log.Warn()
+		why, level := new(connectors.QuotientError), zerolog.WarnLevel
 		if errors.As(err, &why) {
 			if why.Cause == connectors.QuotientRights || why.Cause == connectors.QuotientOurs || why.Unlisted {
-				event = log.Error() // an alert: our right, or our question
+				level = zerolog.ErrorLevel // an alert: our right, or our question
 			}
-			event = event.Str("cause", string(why.Cause)).Str("code", why.Code).Str("request_id", why.RequestID)
 		}
-		event.Int("attempt", attempt).Str("siret", q.Recipient).Str("class", string(connectors.ClassOf(err))).Msg("no quotient")
+		log.WithLevel(level).Str("cause", string(why.Cause)).Str("code", why.Code).Str("request_id", why.RequestID).Int("attempt", attempt).Str("siret", q.Recipient).Str("class", string(connectors.ClassOf(err))).Msg("no quotient")
 		wait, again := pause(err, attempt)
 		if next := s.Now().Add(wait); !again || attempt >= maxAttempts || !next.Before(q.TokenBy) || !next.Before(until) {
 			return got, err
