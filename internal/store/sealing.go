@@ -70,6 +70,7 @@ func SealedColumns() []SealedColumn {
 		{"event", "datapass_sealed", []string{"id"}, nil, id(eventAD), ""},
 		{"hand_task", "secret_sealed", []string{"id"}, nil, id(taskAD), ""},
 		{"folder_content", "key_sealed", []string{"folder_id"}, nil, id(func(id uuid.UUID) []byte { return folderAD(id, "key") }), ""},
+		{"editor_link_key", "key_sealed", []string{"id"}, nil, func(v []string) []byte { return linkKeyAD(v[0]) }, ""},
 		{"idempotent_answer", "body", []string{"caller", "key"}, nil, func(v []string) []byte { return answerAD(AnswerKey{Caller: v[0], Key: v[1]}) }, "sealed"},
 	}
 }
