@@ -32,6 +32,11 @@ const (
 	minPassword = 12
 )
 
+// maxNotice bounds a line of the legal notice, in bytes.
+const (
+	maxNotice = 500
+)
+
 // checker compares the settings with what they may be and with each other.
 type checker struct {
 	*report
@@ -81,6 +86,16 @@ func (ck checker) hub() {
 		ck.at("hub.public_url", "missing: http.listen is not loopback, so it cannot be guessed")
 	} else if u := ck.url("hub.public_url", h.PublicURL); u != nil && (u.RawQuery != "" || u.Fragment != "") {
 		ck.at("hub.public_url", "has a query or a fragment")
+	}
+	for key, text := range map[string]string{
+		"hub.operator": h.Operator, "hub.address": h.Address, "hub.publisher": h.Publisher, "hub.host": h.Host, "hub.data_protection": h.DataProtection,
+	} {
+		switch {
+		case len(text) > maxNotice:
+			ck.at(key, "is longer than %d bytes", maxNotice)
+		case text == "" && h.Environment == Production && ck.c.HubEE.Enabled():
+			ck.at(key, "missing: families' pages must say it in production")
+		}
 	}
 }
 

@@ -54,6 +54,13 @@ type Hub struct {
 	Environment Environment `yaml:"environment" env:"ENVIRONMENT"`
 	PublicURL   string      `yaml:"public_url" env:"PUBLIC_URL"` // no slash at the end; https unless loopback
 	Contact     string      `yaml:"contact" env:"CONTACT"`       // mail address or URL of the people who run the hub
+
+	// What the law has the families' pages say (loi n° 2004-575, art. 1-1; RGPD, art. 13).
+	Operator       string `yaml:"operator" env:"OPERATOR"`
+	Address        string `yaml:"address" env:"ADDRESS"`
+	Publisher      string `yaml:"publisher" env:"PUBLISHER"`
+	Host           string `yaml:"host" env:"HOST"`
+	DataProtection string `yaml:"data_protection" env:"DATA_PROTECTION"`
 }
 
 // HTTP is the public listener.

@@ -103,6 +103,10 @@ func (rt Routes) Handler() http.Handler {
 	})
 	if rt.Citizen != nil {
 		r.Group(func(r chi.Router) {
+			r.Use(limitByAddress(rt.PerVisitor, citizen.TooManyAPI))
+			rt.Citizen.API(r)
+		})
+		r.Group(func(r chi.Router) {
 			r.Use(http.NewCrossOriginProtection().Handler, limitByAddress(rt.PerVisitor, rt.Citizen.TooMany))
 			rt.Citizen.Routes(r)
 			rt.Journeys.Routes(r, limitByAddress(rt.PerAddress, rt.Citizen.TooMany))

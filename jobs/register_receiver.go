@@ -77,6 +77,13 @@ func (w *registerReceiver) register(ctx context.Context, id int64) error {
 		return err
 	}
 	place := placeOf(req.Organization)
+	if place.COG == "" && right.ReceiverID != nil { // people said what INSEE has not
+		located, err := w.Store.Receiver(ctx, *right.ReceiverID)
+		if err != nil {
+			return err
+		}
+		place.COG, place.PostalCode, place.Name = located.Cog, located.PostalCode, located.Place
+	}
 	if req.Organization.SIRET == "" || len(place.COG) != 5 {
 		return w.unlocated(ctx, req)
 	}

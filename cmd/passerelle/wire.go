@@ -344,8 +344,10 @@ func (h *hub) openRoutes() error {
 	if err != nil {
 		return err
 	}
-	families, err := citizen.New(citizen.Handler{Store: h.store, Now: h.now, Site: citizen.Site{
-		PublicURL: h.config.Hub.PublicURL, Contact: h.config.Hub.Contact, Trial: h.config.Hub.Environment != config.Production, FormTargets: origin(h.config.FranceConnect.Issuer),
+	families, err := citizen.New(citizen.Handler{Store: h.store, Now: h.now, Callers: callers, Registry: h.registry, Definition: h.catalogue.Definition, Site: citizen.Site{
+		PublicURL: h.config.Hub.PublicURL, Contact: h.config.Hub.Contact, Operator: h.config.Hub.Operator, Address: h.config.Hub.Address,
+		Publisher: h.config.Hub.Publisher, Host: h.config.Hub.Host, DataProtection: h.config.Hub.DataProtection,
+		Trial: h.config.Hub.Environment != config.Production, FormTargets: origin(h.config.FranceConnect.Issuer),
 	}})
 	if err != nil {
 		return err

@@ -40,12 +40,13 @@ type Commune struct {
 	PostalCode, Kind string
 	Receives         bool
 	shared           bool // its SIRET stands for others too
+	receiver         store.Receiver
 }
 
 func communeOf(r store.Receiver, shared bool) Commune {
 	return Commune{
 		Siret: r.Siret, Cog: r.Cog, Name: fullName(r.Name, r.Place, r.Kind), Departement: placed(r.Departement), PostalCode: r.PostalCode,
-		Kind: r.Kind, Receives: store.Receives(r), shared: shared,
+		Kind: r.Kind, Receives: store.Receives(r), shared: shared, receiver: r,
 	}
 }
 
@@ -307,12 +308,9 @@ func (h *Handler) found(w http.ResponseWriter, r *http.Request) (Commune, bool) 
 	return Commune{}, false
 }
 
-// with is the address of its page with what an editor's link carried.
+// with is the address of its page with what the request asked it with.
 func (c Commune) with(r *http.Request, more string) string {
-	q := url.Values{}
-	for _, p := range entryOf(r) {
-		q.Set(p.Name, p.Value)
-	}
+	q := r.URL.Query()
 	q.Set("cog", c.Cog)
 	return "/collectivites/" + c.Siret + more + "?" + q.Encode()
 }
@@ -337,30 +335,15 @@ func (h *Handler) unknown(w http.ResponseWriter, r *http.Request) {
 	h.write(w, r, http.StatusNotFound, "inconnue.html", "Cette collectivité n’est pas sur ce service", nil)
 }
 
-// Param is one of what an editor's link carries to the journey, as it came.
+// Param is one of what an editor's link carries to the journey.
 type Param struct{ Name, Value string }
-
-// entryParams are those of today's form, and what signs them.
-var entryParams = []string{"external_id", "redirect_uri", "expires", "key_id", "signature"}
-
-const maxParam = 2048 // bytes; the journey checks what it takes
-
-func entryOf(r *http.Request) []Param {
-	var list []Param
-	given := r.URL.Query()
-	for _, name := range entryParams {
-		if v := given.Get(name); v != "" && len(v) <= maxParam {
-			list = append(list, Param{name, v})
-		}
-	}
-	return list
-}
 
 type communeView struct {
 	Commune
-	Entry []Param
-	Open  bool   // a journey can start
-	URL   string // of this page, to print
+	Entry       []Param
+	LinkRefused bool   // what an editor's link carried is left aside
+	Open        bool   // a journey can start
+	URL         string // of this page, to print
 }
 
 func (h *Handler) commune(w http.ResponseWriter, r *http.Request) {
@@ -369,24 +352,33 @@ func (h *Handler) commune(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !c.Receives {
-		h.write(w, r, http.StatusOK, "suspendue.html", c.Name+" : le service est suspendu", h.view(r, c))
+		h.write(w, r, http.StatusOK, "suspendue.html", c.Name+" : le service est suspendu", h.view(c))
 		return
 	}
-	h.write(w, r, http.StatusOK, "commune.html", c.Name+" : transmettre mon quotient familial", h.view(r, c))
+	view := h.view(c)
+	if h.Carried != nil {
+		list, believed, err := h.Carried(r.Context(), c.receiver, r.URL.Query())
+		if err != nil {
+			h.unavailable(w, r, err)
+			return
+		}
+		view.Entry, view.LinkRefused = list, !believed
+	}
+	h.write(w, r, http.StatusOK, "commune.html", c.Name+" : transmettre mon quotient familial", view)
 }
 
-func (h *Handler) view(r *http.Request, c Commune) communeView {
-	return communeView{Commune: c, Entry: entryOf(r), Open: h.Open != nil && h.Open(), URL: h.Site.PublicURL + c.Path("")}
+func (h *Handler) view(c Commune) communeView {
+	return communeView{Commune: c, Open: h.Open != nil && h.Open(), URL: h.Site.PublicURL + c.Path("")}
 }
 
 func (h *Handler) without(w http.ResponseWriter, r *http.Request) {
 	if c, ok := h.found(w, r); ok {
-		h.write(w, r, http.StatusOK, "sans_france_connect.html", c.Name+" : sans FranceConnect", h.view(r, c))
+		h.write(w, r, http.StatusOK, "sans_france_connect.html", c.Name+" : sans FranceConnect", h.view(c))
 	}
 }
 
 func (h *Handler) poster(w http.ResponseWriter, r *http.Request) {
 	if c, ok := h.found(w, r); ok {
-		h.write(w, r, http.StatusOK, "affiche.html", "Votre quotient familial à "+c.Name, h.view(r, c))
+		h.write(w, r, http.StatusOK, "affiche.html", "Votre quotient familial à "+c.Name, h.view(c))
 	}
 }

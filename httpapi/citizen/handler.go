@@ -1,17 +1,22 @@
 package citizen
 
 import (
+	"context"
 	"embed"
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/rs/zerolog"
 
+	"github.com/passerelle-hub/passerelle/httpapi/auth"
 	"github.com/passerelle-hub/passerelle/httpapi/page"
+	"github.com/passerelle-hub/passerelle/internal/habilitation"
+	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
@@ -41,9 +46,18 @@ type Handler struct {
 	Store *store.Store
 	Site  Site
 	Now   func() time.Time
-	// Open reports whether journeys can start at POST /collectivites/{siret}/demarrer;
+	// What the one route of the API that is not for everybody needs.
+	Registry   *registry.Registry
+	Definition func(uid string) (*habilitation.Definition, bool)
+	Callers    interface {
+		Identify(r *http.Request) (auth.Caller, error)
+	}
+	// Open reports whether journeys can start at POST /collectivites/{siret}/demarche;
 	// nil: this hub has none, and the communes' pages say what to do instead.
 	Open func() bool
+	// Carried gives what an editor's link brought for a receiver and is handed on to the
+	// journey; believed is false when the link is not to be trusted. nil: nothing is.
+	Carried func(ctx context.Context, r store.Receiver, given url.Values) (list []Param, believed bool, err error)
 
 	pages *page.Set
 }
@@ -80,6 +94,9 @@ func policy(formTargets string) string {
 func (h *Handler) Routes(r chi.Router) {
 	r.Get("/", h.show("accueil.html", "Transmettre mon quotient familial à ma commune"))
 	h.communeRoutes(r)
+	for _, p := range statics {
+		r.Get("/"+p.slug, h.show(p.slug+".html", p.title))
+	}
 }
 
 // show serves a page that says the same to all.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,11 +15,17 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
+	"github.com/passerelle-hub/passerelle/config/definitions"
 	"github.com/passerelle-hub/passerelle/httpapi"
+	"github.com/passerelle-hub/passerelle/httpapi/apitest"
+	"github.com/passerelle-hub/passerelle/httpapi/auth"
 	"github.com/passerelle-hub/passerelle/httpapi/citizen"
 	"github.com/passerelle-hub/passerelle/httpapi/v1"
+	"github.com/passerelle-hub/passerelle/internal/habilitation"
 	"github.com/passerelle-hub/passerelle/internal/pgtest"
+	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
+	"github.com/passerelle-hub/passerelle/jobs"
 )
 
 // site is the public listener over a database of its own.
@@ -28,16 +35,51 @@ type site struct {
 	pool  *pgxpool.Pool
 	store *store.Store
 	http  *http.Client
+
+	contract *apitest.Contract
+}
+
+// callers are known by their names.
+type callers struct{}
+
+func (callers) Identify(r *http.Request) (auth.Caller, error) {
+	switch r.Header.Get("Authorization") {
+	case "Bearer developer":
+		return auth.Caller{Roles: habilitation.Roles{List: []habilitation.Role{{Provider: "dinum", Definition: "formulaire_qf", Kind: habilitation.RoleDeveloper}}}}, nil
+	case "Bearer reader":
+		return auth.Caller{}, nil
+	}
+	return auth.Caller{}, &auth.Denial{Reason: auth.Missing}
 }
 
 func newSite(t testing.TB, perMinute int) *site {
 	t.Helper()
 	s := &site{t: t, pool: pgtest.New(t, store.Migrate)}
 	s.store = store.New(s.pool, nil)
+	outbox, err := jobs.NewOutbox(s.store, 10*time.Millisecond, time.Now, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	catalogue, report := definitions.Load(definitions.Catalogue(), definitions.Options{})
+	if err := report.Err(); err != nil {
+		t.Fatal(err)
+	}
+	s.contract = apitest.Load(t, "/api/collectivites")
 	server := httptest.NewUnstartedServer(nil)
 	s.url = "http://" + server.Listener.Addr().String()
-	pages, err := citizen.New(citizen.Handler{
-		Store: s.store, Now: time.Now, Open: func() bool { return true },
+	handler, err := citizen.New(citizen.Handler{
+		Store: s.store, Now: time.Now, Callers: callers{}, Definition: catalogue.Definition,
+		Registry: registry.New(s.store, outbox, catalogue, nil, registry.Settings{}, time.Now), Open: func() bool { return true },
+		Carried: func(_ context.Context, _ store.Receiver, given url.Values) ([]citizen.Param, bool, error) {
+			switch id := given.Get("external_id"); id {
+			case "":
+				return nil, true, nil
+			case "faux":
+				return nil, false, nil
+			default:
+				return []citizen.Param{{Name: "external_id", Value: id}}, true, nil
+			}
+		},
 		Site: citizen.Site{
 			PublicURL: s.url, Contact: "aide@exemple.fr", Trial: true, Operator: "Agence des usages publics", Address: "1 rue des Essais, 75000 Paris",
 			Publisher: "Camille Fictive", Host: "Hébergeur Exemple, 2 rue des Essais, 75000 Paris, 01 00 00 00 00", DataProtection: "dpo@exemple.fr",
@@ -49,7 +91,7 @@ func newSite(t testing.TB, perMinute int) *site {
 	}
 	routes := httpapi.Routes{
 		Around: httpapi.Around{Log: zerolog.Nop(), Duration: httpapi.NewDuration()}, Health: &httpapi.Health{},
-		DataPass: http.NotFoundHandler(), Bounces: http.NotFoundHandler(), V1: &v1.Handler{PerClient: 1}, Citizen: pages, PerAddress: 1, PerVisitor: perMinute,
+		DataPass: http.NotFoundHandler(), Bounces: http.NotFoundHandler(), V1: &v1.Handler{PerClient: 1}, Citizen: handler, PerAddress: 1, PerVisitor: perMinute,
 	}
 	server.Config.Handler = routes.Handler()
 	server.Start()
@@ -166,4 +208,43 @@ var pages = []string{
 	"/", "/collectivites", "/collectivites?q=saint", "/collectivites?q=zzz", "/collectivites?departement=99", "/collectivites/21040107100019",
 	"/collectivites/21040107100019/sans_france_connect", "/collectivites/21040107100019/affiche", "/collectivites/21010001200012",
 	"/collectivites/21590560100018", "/collectivites/99999999999999", "/rien",
+	"/accessibilite", "/mentions-legales", "/faq", "/confidentialite", "/cgu_usagers", "/cgu_administrations",
+}
+
+// api is an exchange held against the contract.
+func (s *site) api(method, path, bearer, body string) answer {
+	s.t.Helper()
+	client := s.http
+	s.http = s.contract.Client(s.t)
+	defer func() { s.http = client }()
+	header := []string{"Accept", "application/json"}
+	if body != "" {
+		header = append(header, "Content-Type", "application/json")
+	}
+	if bearer != "" {
+		header = append(header, "Authorization", "Bearer "+bearer)
+	}
+	return s.do(s.t.Context(), method, path, body, header...)
+}
+
+func (s *site) count(query string, args ...any) int {
+	s.t.Helper()
+	var n int
+	if err := s.pool.QueryRow(s.t.Context(), query, args...).Scan(&n); err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+// waitingRight is an habilitation of an organization whose commune INSEE has not told.
+func (s *site) waitingRight(siret string) {
+	s.t.Helper()
+	_, err := s.pool.Exec(s.t.Context(), `with o as (insert into organization (siret, name) values ('`+siret+`', 'COMMUNE DE VALBRISE') returning id),
+		p as (insert into person (email) values ('jeanne.morvan@valbrise.example') returning id),
+		r as (insert into request (origin, public_id, definition, form, state, organization_id, applicant_id, created_at)
+			select 'native', gen_random_uuid(), 'formulaire_qf', 'formulaire-qf', 'validated', o.id, p.id, now() from o, p returning id)
+		insert into receiver_right (request_id, process, habilitation_id, definition, scopes, granted_at) select id, 'FormulaireQF', 1, 'formulaire_qf', '{}', now() from r`)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 }

@@ -57,7 +57,7 @@ const listLimit = 200
 // Router gives every route of the ops listener.
 func (h *Handler) Router() (http.Handler, error) {
 	var err error
-	h.pages, err = page.Parse(templates, template.FuncMap{"bare": bare, "when": when, "since": since, "pause": pause, "task": task})
+	h.pages, err = page.Parse(templates, template.FuncMap{"bare": bare, "when": when, "since": since, "pause": pause, "task": task, "lasted": lasted, "receiver": receiverState})
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +69,13 @@ func (h *Handler) Router() (http.Handler, error) {
 		r.Use(h.signIn, http.NewCrossOriginProtection().Handler)
 		r.Get("/", h.waiting)
 		r.Get("/waiting.json", h.waitingJSON)
+		r.Get("/communes", h.communes)
 		r.Get("/endpoints", h.endpoints)
 		r.Get("/endpoints/{id}", h.messages)
 		r.Get("/endpoints/{id}/messages/{message}", h.message)
 		r.Group(func(r chi.Router) {
 			r.Use(h.operatorsOnly)
+			r.Post("/folders/{id}/retry", h.actThen("/communes", retryFolder))
 			r.Post("/endpoints/{id}/test", h.testEndpoint)
 			r.Post("/endpoints/{id}/enable", h.actThen("/endpoints", enableEndpoint))
 			r.Post("/endpoints/{id}/disable", h.actThen("/endpoints", disableEndpoint))

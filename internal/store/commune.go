@@ -207,3 +207,10 @@ func (s *Store) ReceiversInState(ctx context.Context, process, state string, lim
 	}
 	return list, nil
 }
+
+// UnlocatedRight gives the request, and its definition, that lets an organization
+// receive although its commune is not known; ErrNotFound for none.
+func (s *Store) UnlocatedRight(ctx context.Context, process, siret string) (requestID int64, definition string, err error) {
+	row, err := s.q.UnlocatedRight(ctx, process, siret)
+	return row.RequestID, row.Definition, notFound(err, "right of", siret)
+}

@@ -256,3 +256,24 @@ func (q *Queries) SetReceiverPlace(ctx context.Context, place string, now time.T
 	_, err := q.db.Exec(ctx, setReceiverPlace, place, now, iD)
 	return err
 }
+
+const unlocatedRight = `-- name: UnlocatedRight :one
+select rr.request_id, rr.definition from receiver_right rr
+join request r on r.id = rr.request_id
+join organization o on o.id = r.organization_id
+where rr.process = $1 and o.siret = $2::text and rr.ended_at is null and rr.receiver_id is null
+order by rr.granted_at desc, rr.request_id desc limit 1
+`
+
+type UnlocatedRightRow struct {
+	RequestID  int64
+	Definition string
+}
+
+// The newest right of an organization whose commune is not known.
+func (q *Queries) UnlocatedRight(ctx context.Context, process string, siret string) (UnlocatedRightRow, error) {
+	row := q.db.QueryRow(ctx, unlocatedRight, process, siret)
+	var i UnlocatedRightRow
+	err := row.Scan(&i.RequestID, &i.Definition)
+	return i, err
+}

@@ -27,3 +27,11 @@ select * from receiver where process = @process and state = @state order by stat
 select receiver_id::bigint as receiver_id, request_id, problem from receiver_right
 where receiver_id = any(@receivers::bigint[]) and ended_at is null order by granted_at desc, request_id desc;
 
+
+-- name: UnlocatedRight :one
+-- The newest right of an organization whose commune is not known.
+select rr.request_id, rr.definition from receiver_right rr
+join request r on r.id = rr.request_id
+join organization o on o.id = r.organization_id
+where rr.process = @process and o.siret = @siret::text and rr.ended_at is null and rr.receiver_id is null
+order by rr.granted_at desc, rr.request_id desc limit 1;
