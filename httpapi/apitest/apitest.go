@@ -1,6 +1,7 @@
-// Package apitest holds every exchange of a test against openapi.yaml.
+// Package apitest holds every exchange of a test against openapi.yaml, and every
+// page of a browser against axe-core.
 //
-// It is for tests, and imports httpapi and kin-openapi.
+// It is for tests, and imports httpapi, kin-openapi and chromedp.
 package apitest
 
 import (
