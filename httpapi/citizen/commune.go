@@ -14,6 +14,7 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors"
 	"github.com/passerelle-hub/passerelle/httpapi/page"
 	"github.com/passerelle-hub/passerelle/httpapi/problem"
+	"github.com/passerelle-hub/passerelle/internal/journey"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
@@ -40,13 +41,12 @@ type Commune struct {
 	PostalCode, Kind string
 	Receives         bool
 	shared           bool // its SIRET stands for others too
-	receiver         store.Receiver
 }
 
 func communeOf(r store.Receiver, shared bool) Commune {
 	return Commune{
 		Siret: r.Siret, Cog: r.Cog, Name: fullName(r.Name, r.Place, r.Kind), Departement: placed(r.Departement), PostalCode: r.PostalCode,
-		Kind: r.Kind, Receives: store.Receives(r), shared: shared, receiver: r,
+		Kind: r.Kind, Receives: store.Receives(r), shared: shared,
 	}
 }
 
@@ -335,15 +335,30 @@ func (h *Handler) unknown(w http.ResponseWriter, r *http.Request) {
 	h.write(w, r, http.StatusNotFound, "inconnue.html", "Cette collectivité n’est pas sur ce service", nil)
 }
 
-// Param is one of what an editor's link carries to the journey.
+// Param is one of what an editor's link carries to the journey, as it came: the
+// journey's start decides whether to believe it.
 type Param struct{ Name, Value string }
+
+var entryParams = []string{journey.ParamExternalID, journey.ParamReturnTo, journey.ParamExpires, journey.ParamKey, journey.ParamSignature}
+
+const maxParam = 2048 // bytes; what is longer is left aside
+
+func entryOf(r *http.Request) []Param {
+	var list []Param
+	given := r.URL.Query()
+	for _, name := range entryParams {
+		if v := given.Get(name); v != "" && len(v) <= maxParam {
+			list = append(list, Param{name, v})
+		}
+	}
+	return list
+}
 
 type communeView struct {
 	Commune
-	Entry       []Param
-	LinkRefused bool   // what an editor's link carried is left aside
-	Open        bool   // a journey can start
-	URL         string // of this page, to print
+	Entry []Param
+	Open  bool   // a journey can start
+	URL   string // of this page, to print
 }
 
 func (h *Handler) commune(w http.ResponseWriter, r *http.Request) {
@@ -356,14 +371,7 @@ func (h *Handler) commune(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	view := h.view(c)
-	if h.Carried != nil {
-		list, believed, err := h.Carried(r.Context(), c.receiver, r.URL.Query())
-		if err != nil {
-			h.unavailable(w, r, err)
-			return
-		}
-		view.Entry, view.LinkRefused = list, !believed
-	}
+	view.Entry = entryOf(r)
 	h.write(w, r, http.StatusOK, "commune.html", c.Name+" : transmettre mon quotient familial", view)
 }
 

@@ -1,12 +1,10 @@
 package citizen
 
 import (
-	"context"
 	"embed"
 	"html/template"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -52,12 +50,9 @@ type Handler struct {
 	Callers    interface {
 		Identify(r *http.Request) (auth.Caller, error)
 	}
-	// Open reports whether journeys can start at POST /collectivites/{siret}/demarche;
+	// Open reports whether journeys can start at POST /collectivites/{siret}/demarrer;
 	// nil: this hub has none, and the communes' pages say what to do instead.
 	Open func() bool
-	// Carried gives what an editor's link brought for a receiver and is handed on to the
-	// journey; believed is false when the link is not to be trusted. nil: nothing is.
-	Carried func(ctx context.Context, r store.Receiver, given url.Values) (list []Param, believed bool, err error)
 
 	pages *page.Set
 }

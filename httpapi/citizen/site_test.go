@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -70,16 +69,6 @@ func newSite(t testing.TB, perMinute int) *site {
 	handler, err := citizen.New(citizen.Handler{
 		Store: s.store, Now: time.Now, Callers: callers{}, Definition: catalogue.Definition,
 		Registry: registry.New(s.store, outbox, catalogue, nil, registry.Settings{}, time.Now), Open: func() bool { return true },
-		Carried: func(_ context.Context, _ store.Receiver, given url.Values) ([]citizen.Param, bool, error) {
-			switch id := given.Get("external_id"); id {
-			case "":
-				return nil, true, nil
-			case "faux":
-				return nil, false, nil
-			default:
-				return []citizen.Param{{Name: "external_id", Value: id}}, true, nil
-			}
-		},
 		Site: citizen.Site{
 			PublicURL: s.url, Contact: "aide@exemple.fr", Trial: true, Operator: "Agence des usages publics", Address: "1 rue des Essais, 75000 Paris",
 			Publisher: "Camille Fictive", Host: "Hébergeur Exemple, 2 rue des Essais, 75000 Paris, 01 00 00 00 00", DataProtection: "dpo@exemple.fr",
