@@ -21,7 +21,7 @@
     input.setAttribute("aria-expanded", "false");
     input.setAttribute("aria-controls", list.id);
 
-    let timer, asking, at = -1;
+    let timer, asking, at = -1, leaving = false;
 
     input.addEventListener("input", () => {
       clearTimeout(timer);
@@ -36,6 +36,8 @@
           if (list.hidden) {
             ask();
           } else if (options.length > 0) {
+            clearTimeout(timer); // what she walks through stays as it is
+            asking?.abort();
             const step = e.key === "ArrowDown" ? 1 : -1;
             choose(at < 0 && step < 0 ? options.length - 1 : (at + step + options.length) % options.length);
           }
@@ -43,7 +45,7 @@
         case "Enter":
           if (!list.hidden && at >= 0) {
             e.preventDefault();
-            location.assign(options[at].dataset.path);
+            leave(options[at]);
           }
           break;
         case "Escape":
@@ -61,8 +63,18 @@
     list.addEventListener("mousedown", (e) => e.preventDefault());
     list.addEventListener("click", (e) => {
       const option = e.target.closest("[role=option]");
-      if (option) location.assign(option.dataset.path);
+      if (option) leave(option);
     });
+    // The key that chooses would also send the form, where it comes as two events.
+    input.form.addEventListener("submit", (e) => {
+      if (leaving) e.preventDefault();
+    });
+    window.addEventListener("pageshow", () => { leaving = false; });
+
+    function leave(option) {
+      leaving = true;
+      location.assign(option.dataset.path);
+    }
 
     async function ask() {
       asking?.abort();
