@@ -45,7 +45,7 @@ func TestTheBuiltInIssuerKeepsTheContract(t *testing.T) {
 		return &conformance.Fixture{
 			Manager: manager, Owner: "passerelle-test", Ledger: ledger,
 			Declared: connectors.Capabilities{
-				MultiSecret: true, Grace: connectors.GraceAny, NativeExpiry: true, LookupByRef: true,
+				MultiSecret: true, Grace: connectors.GraceAny, NativeExpiry: true, FixedExpiry: true, LookupByRef: true,
 				RevocationBound: time.Second, GrantModel: connectors.GrantsAtIntrospection,
 			},
 			Now: clock.Now,

@@ -359,7 +359,7 @@ func TestGrantsAreCheckedBeforeAnythingIsWritten(t *testing.T) {
 
 func TestCapabilitiesTellWhatTheMethodsDo(t *testing.T) {
 	want := connectors.Capabilities{
-		MultiSecret: true, Grace: connectors.GraceAny, NativeExpiry: true, LookupByRef: true,
+		MultiSecret: true, Grace: connectors.GraceAny, NativeExpiry: true, FixedExpiry: true, LookupByRef: true,
 		RevocationBound: time.Second, GrantModel: connectors.GrantsAtIntrospection,
 	}
 	if diff := cmp.Diff(want, open(t).Capabilities()); diff != "" {
