@@ -20,7 +20,7 @@ import (
 )
 
 // pages are for people: they are no part of the contract of machines.
-var pages = []string{"/collectivit", "/accessibilite", "/mentions-legales", "/faq", "/confidentialite", "/cgu_", "/assets/", "/docs", "/remise/", "/tache/", "/desinscription/"}
+var pages = []string{"/collectivit", "/accessibilite", "/mentions-legales", "/faq", "/confidentialite", "/cgu_", "/assets/", "/docs", "/remise/", "/tache/", "/desinscription/", "/demandes/", "/demarche/", "/callback", "/logout-callback"}
 
 func TestEveryRouteOfThePublicListenerIsInTheContract(t *testing.T) {
 	t.Parallel()

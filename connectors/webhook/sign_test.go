@@ -59,9 +59,11 @@ func TestGoldenVectors(t *testing.T) {
 		"User-Agent":          "Passerelle",
 		"X-App-Environment":   "staging",
 		"X-Hub-Signature-256": "sha256=78a41e28b11f78a846080361df3eada35f0c547848ecbd712017d9160cc3b747",
-		"webhook-id":          goldenID,
-		"webhook-timestamp":   "1774346720",
-		"webhook-attempt":     "2",
+		// A receiver that has the new secret already: one header holds one value.
+		"X-Hub-Signature-256-New": "sha256=b55658db99d01e971d379552ad9f304dd73f869f4ceec315b713eb9fa9869a69",
+		"webhook-id":              goldenID,
+		"webhook-timestamp":       "1774346720",
+		"webhook-attempt":         "2",
 		"webhook-signature": "v1,UpyxA7/rllpwK94Tomoe7X4SH+3COrtYN21q8nnpEt4= v1,gS14AUoehGV4BoV2by43KNN5qF68E3/RVuPIFDsqui8= " +
 			"v1a,FZ0YCLw1Q0sLUsVsDPoQIHT0DZBGcJgRfmGl5yHR8wRJr3hHjVBxJbT6+F7eJ9nXt8TH7mwpPXe1d56mBvbxAA==",
 	}
