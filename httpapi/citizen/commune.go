@@ -59,6 +59,16 @@ func (c Commune) Path(more string) string {
 	return path
 }
 
+// To is the name as one sends something there: "à la commune de Majastres".
+func (c Commune) To() string {
+	for start, article := range map[string]string{"Commune ": "à la c", "Ville ": "à la v", "Mairie ": "à la m", "Caisse ": "à la c", "Centre ": "au c", "Syndicat ": "au s", "CCAS": "au C", "CIAS": "au C"} {
+		if strings.HasPrefix(c.Name, start) {
+			return article + c.Name[1:]
+		}
+	}
+	return "à " + c.Name
+}
+
 // fullName is the name with the commune's, where it does not tell it.
 func fullName(name, place, kind string) string {
 	name, place = readable(name), readable(arrondissementRule.ReplaceAllString(place, ""))
@@ -150,7 +160,7 @@ func (h *Handler) search(w http.ResponseWriter, r *http.Request) {
 	}
 	title := "Trouver ma commune"
 	if view.Asked {
-		title = "Trouver ma commune : résultats de la recherche"
+		title = "Trouver ma commune : résultats de la recherche"
 	}
 	h.write(w, r, status, "collectivites.html", title, view)
 }
@@ -367,12 +377,12 @@ func (h *Handler) commune(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !c.Receives {
-		h.write(w, r, http.StatusOK, "suspendue.html", c.Name+" : le service est suspendu", h.view(c))
+		h.write(w, r, http.StatusOK, "suspendue.html", c.Name+" : le service est suspendu", h.view(c))
 		return
 	}
 	view := h.view(c)
 	view.Entry = entryOf(r)
-	h.write(w, r, http.StatusOK, "commune.html", c.Name+" : transmettre mon quotient familial", view)
+	h.write(w, r, http.StatusOK, "commune.html", c.Name+" : transmettre mon quotient familial", view)
 }
 
 func (h *Handler) view(c Commune) communeView {
@@ -381,12 +391,12 @@ func (h *Handler) view(c Commune) communeView {
 
 func (h *Handler) without(w http.ResponseWriter, r *http.Request) {
 	if c, ok := h.found(w, r); ok {
-		h.write(w, r, http.StatusOK, "sans_france_connect.html", c.Name+" : sans FranceConnect", h.view(c))
+		h.write(w, r, http.StatusOK, "sans_france_connect.html", c.Name+" : sans FranceConnect", h.view(c))
 	}
 }
 
 func (h *Handler) poster(w http.ResponseWriter, r *http.Request) {
 	if c, ok := h.found(w, r); ok {
-		h.write(w, r, http.StatusOK, "affiche.html", "Votre quotient familial à "+c.Name, h.view(c))
+		h.write(w, r, http.StatusOK, "affiche.html", "Votre quotient familial "+c.To(), h.view(c))
 	}
 }
