@@ -41,7 +41,7 @@ run: build ## Run the hub with passerelle.yml
 test: setup ## Run the tests (PKG=./jobs/... TESTFLAGS=-race); with CI=true a skip needs a line in .ci/skips.txt
 	@mkdir -p .cache
 	@status=0; \
-	$(TOOLS)/gotestsum --format pkgname --format-hide-empty-pkg --jsonfile .cache/test.json -- $(TESTFLAGS) $(PKG) || status=$$?; \
+	$(TOOLS)/gotestsum --format pkgname --format-hide-empty-pkg --jsonfile .cache/test.json -- -timeout 20m $(TESTFLAGS) $(PKG) || status=$$?; \
 	if [ "$${CI:-}" = true ]; then .ci/skips .cache/test.json .ci/skips.txt || status=1; fi; \
 	exit $$status
 

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	// The tests that kill the hub mostly wait for River to find out: side by side
 	// they take as long as one.
-	if err := flag.Set("test.parallel", "16"); err != nil {
+	if err := flag.Set("test.parallel", "12"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
