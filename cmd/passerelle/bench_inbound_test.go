@@ -23,12 +23,6 @@ import (
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
-// signedBody is one webhook ready to send.
-type signedBody struct {
-	body      []byte
-	signature string
-}
-
 // TestBenchInbound measures the way in (webhooks accepted and answered) and the
 // way through (approved to key issued), beside what the machine can commit.
 func TestBenchInbound(t *testing.T) {

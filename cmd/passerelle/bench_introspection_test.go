@@ -127,7 +127,7 @@ type asker struct {
 
 func newAsker(t *testing.T, addr, authorization, path string) *asker {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr) //nolint:noctx // of a bench
+	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -222,7 +222,7 @@ func (b *requestsBench) signed(email, siret string) string {
 func (b *requestsBench) accessToken(id, secret string) string {
 	b.t.Helper()
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}, "scope": {"read_authorizations"}}
-	resp, err := http.PostForm(b.w.publicURL+"/api/oauth/token", form) //nolint:noctx // a bench
+	resp, err := http.PostForm(b.w.publicURL+"/api/oauth/token", form)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func (b *requestsBench) measure(scale float64) {
 	}
 	pgbench := b.pg.URL("pgbench")
 	pgbenchTables(b.t, pgbench)
-	random := rand.New(rand.NewPCG(3, 1)) //nolint:gosec // the same load each time
+	random := rand.New(rand.NewPCG(3, 1))
 	limit := &figure{name: "limit: a bare handler, one indexed select, same pool"}
 	reads := []struct {
 		*figure
@@ -409,7 +409,7 @@ func (b *requestsBench) load(address string, tokens []string, next func(*rand.Ra
 	b.t.Helper()
 	choose := make([]*rand.Rand, benchClients)
 	for i := range choose {
-		choose[i] = rand.New(rand.NewPCG(seed, uint64(i))) //nolint:gosec // the same load each time
+		choose[i] = rand.New(rand.NewPCG(seed, uint64(i)))
 	}
 	return b.run(lasts, func(i int, conn *connection) error {
 		_, err := conn.send(http.MethodGet, next(choose[i]), as(tokens[i]), nil)

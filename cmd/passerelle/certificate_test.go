@@ -10,7 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"log"
+	"log" //nolint:depguard // the type that net/http takes
 	"math/big"
 	"net"
 	"net/http"

@@ -120,7 +120,7 @@ func TestTheSamplesOfVerificationTakeGoodDeliveriesAndRefuseAlteredOnes(t *testi
 			if err := os.WriteFile(file, []byte(code.Text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.CommandContext(t.Context(), command[0], append(command[1:], file)...) //nolint:gosec // the samples are ours
+			cmd := exec.CommandContext(t.Context(), command[0], append(command[1:], file)...)
 			cmd.Env = append(os.Environ(), "WEBHOOK_SECRET="+key.Hex().Reveal(), "LC_ALL=C.UTF-8")
 			cmd.Stdin = bytes.NewReader(input)
 			var stderr bytes.Buffer

@@ -239,7 +239,7 @@ func TestWhatCannotBeSimulatedIsToldWithStatusTwo(t *testing.T) {
 
 func TestAnAddressInUseIsTheMachinesFault(t *testing.T) {
 	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // for this test's life
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func newSoak(t *testing.T, processes int) *soak {
 	t.Helper()
 	seed := rand.Uint64()
 	t.Logf("the faults' seed is %d", seed)
-	s := &soak{t: t, draw: rand.New(rand.NewPCG(seed, 0)), committed: map[uuid.UUID]place{}, accepted: map[string]int{}} //nolint:gosec // draws faults
+	s := &soak{t: t, draw: rand.New(rand.NewPCG(seed, 0)), committed: map[uuid.UUID]place{}, accepted: map[string]int{}}
 	var err error
 	if s.dir, err = os.MkdirTemp("", "soak"); err != nil { // short: the socket's path is in it
 		t.Fatal(err)
@@ -176,7 +176,7 @@ func (s *soak) writeSettings(name, sealing string) string {
 func (s *soak) answer(d webhooktest.Delivery) webhooktest.Answer {
 	fault := 100
 	if !s.healthy.Load() {
-		fault = rand.IntN(100) //nolint:gosec // draws faults
+		fault = rand.IntN(100)
 	}
 	switch {
 	case fault < 4:
@@ -242,7 +242,7 @@ func (s *soak) restart(atOnce bool) {
 	} else {
 		s.restarts.Add(1)
 	}
-	if err := s.pg.Stop(ctx); err != nil && !(atOnce && errors.Is(err, context.Canceled)) {
+	if err := s.pg.Stop(ctx); err != nil && (!atOnce || !errors.Is(err, context.Canceled)) {
 		s.t.Error(err)
 	}
 	time.Sleep(time.Duration(s.draw.IntN(500)) * time.Millisecond)

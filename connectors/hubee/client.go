@@ -35,7 +35,7 @@ type client struct {
 
 // call makes one call with our token and identity; a refused token is renewed
 // and the call replayed once.
-func (c *client) call(ctx context.Context, call outbound.Call) (*outbound.Answer, error) {
+func (c *client) call(ctx context.Context, call outbound.Call) error {
 	limit := callTimeout
 	if _, binary := call.In.([]byte); binary {
 		limit = fileTimeout
@@ -50,7 +50,7 @@ func (c *client) call(ctx context.Context, call outbound.Call) (*outbound.Answer
 	for {
 		token, err := c.bearer(ctx, stale)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		once := call
 		once.Secrets = append([]connectors.Secret{token}, call.Secrets...)
@@ -65,7 +65,7 @@ func (c *client) call(ctx context.Context, call outbound.Call) (*outbound.Answer
 			stale = token
 			continue
 		}
-		return answer, explain(call, answer, err)
+		return explain(call, answer, err)
 	}
 }
 
@@ -157,6 +157,6 @@ func (c *client) renew(ctx context.Context) (connectors.Secret, error) {
 // health measures a cheap call that a token is needed for.
 func (c *client) health(ctx context.Context, call outbound.Call) (connectors.Health, error) {
 	start := c.deps.Now()
-	_, err := c.call(ctx, call)
+	err := c.call(ctx, call)
 	return connectors.Health{Latency: c.deps.Now().Sub(start)}, err
 }

@@ -110,7 +110,7 @@ type (
 // Receiver reads one organization.
 func (d *Directory) Receiver(ctx context.Context, ref connectors.OrganizationRef) (connectors.Receiver, error) {
 	var out organizationJSON
-	_, err := d.call(ctx, outbound.Call{
+	err := d.call(ctx, outbound.Call{
 		Op: "read an organization", Method: http.MethodGet, Route: referential + "/organizations/{organizationId}",
 		Params: map[string]string{"organizationId": ref.String()}, Out: &out,
 	})
@@ -126,7 +126,7 @@ func (d *Directory) Receiver(ctx context.Context, ref connectors.OrganizationRef
 
 // CreateReceiver makes one.
 func (d *Directory) CreateReceiver(ctx context.Context, r connectors.Receiver) error {
-	_, err := d.call(ctx, outbound.Call{
+	err := d.call(ctx, outbound.Call{
 		Op: "create an organization", Method: http.MethodPost, Route: referential + "/organizations",
 		In: organizationJSON{
 			Type: r.Ref.Type, CompanyRegister: r.Ref.SIRET, BranchCode: r.Ref.Branch, Name: fits(r.Name, 100), Country: "France",
@@ -148,7 +148,7 @@ func (d *Directory) Subscriptions(ctx context.Context, process, siret string) ([
 			query.Set("companyRegister", siret)
 		}
 		var page []subscriptionJSON
-		_, err := d.call(ctx, outbound.Call{
+		err := d.call(ctx, outbound.Call{
 			Op: "list subscriptions", Method: http.MethodGet, Route: referential + "/subscriptions", Query: query, Out: &page,
 		})
 		if err != nil {
@@ -173,7 +173,7 @@ func (d *Directory) Subscriptions(ctx context.Context, process, siret string) ([
 func (d *Directory) CreateSubscription(ctx context.Context, draft connectors.SubscriptionDraft) (connectors.Subscription, error) {
 	validated := draft.ValidatedAt.UTC().Format(time.RFC3339)
 	var out subscriptionJSON
-	_, err := d.call(ctx, outbound.Call{
+	err := d.call(ctx, outbound.Call{
 		Op: "create a subscription", Method: http.MethodPost, Route: referential + "/subscriptions",
 		In: subscriptionRequestJSON{
 			DatapassID: draft.DataPassID, ProcessCode: draft.Process, Subscriber: draft.Receiver, Email: draft.Email.Reveal(),

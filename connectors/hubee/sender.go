@@ -117,7 +117,7 @@ func (s *Sender) CreateFolder(ctx context.Context, d connectors.FolderDraft) (co
 		})
 	}
 	var out folderJSON
-	_, err := s.call(ctx, outbound.Call{
+	err := s.call(ctx, outbound.Call{
 		Op: "create a folder", Method: http.MethodPost, Route: foldersBase + "/folders", In: in, Out: &out,
 		Secrets: []connectors.Secret{d.FirstNames, d.LastName},
 	})
@@ -163,7 +163,7 @@ func (s *Sender) sound(f folderJSON, op string) (connectors.Folder, error) {
 // Folder reads one.
 func (s *Sender) Folder(ctx context.Context, id string) (connectors.Folder, error) {
 	var out folderJSON
-	_, err := s.call(ctx, outbound.Call{
+	err := s.call(ctx, outbound.Call{
 		Op: "read a folder", Method: http.MethodGet, Route: foldersBase + "/folders/{folderId}", Params: map[string]string{"folderId": id}, Out: &out,
 	})
 	if err != nil {
@@ -175,7 +175,7 @@ func (s *Sender) Folder(ctx context.Context, id string) (connectors.Folder, erro
 // Upload sends one attachment.
 func (s *Sender) Upload(ctx context.Context, folderID, fileID string, content []byte) error {
 	sum := sha256.Sum256(content)
-	_, err := s.call(ctx, outbound.Call{
+	err := s.call(ctx, outbound.Call{
 		Op: "upload a file", Method: http.MethodPut, Route: foldersBase + "/folders/{folderId}/attachments/{attachmentId}",
 		Params: map[string]string{"folderId": folderID, "attachmentId": fileID},
 		Header: http.Header{"Content-Type": {"application/octet-stream"}, "Digest": {base64.StdEncoding.EncodeToString(sum[:])}},
@@ -204,7 +204,7 @@ func (s *Sender) CloseCase(ctx context.Context, caseID, author, message string) 
 		caseJSON
 		Events []eventJSON `json:"events"`
 	}
-	_, err := s.call(ctx, outbound.Call{Op: "read a case", Method: http.MethodGet, Route: route, Params: params, Out: &before})
+	err := s.call(ctx, outbound.Call{Op: "read a case", Method: http.MethodGet, Route: route, Params: params, Out: &before})
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (s *Sender) CloseCase(ctx context.Context, caseID, author, message string) 
 	if slices.ContainsFunc(before.Events, func(e eventJSON) bool { return e.CaseNewStatus == closed }) {
 		return nil
 	}
-	_, err = s.call(ctx, outbound.Call{
+	err = s.call(ctx, outbound.Call{
 		Op: "tell that a case is closed", Method: http.MethodPost, Route: route + "/events", Params: params,
 		In: map[string]any{
 			"actionType": "STATUS_UPDATE", "notification": true, "author": author, "message": message,
@@ -230,7 +230,7 @@ func (s *Sender) CloseCase(ctx context.Context, caseID, author, message string) 
 
 // DeleteFolder takes back one that is not complete; one that is gone is a success.
 func (s *Sender) DeleteFolder(ctx context.Context, id string) error {
-	_, err := s.call(ctx, outbound.Call{
+	err := s.call(ctx, outbound.Call{
 		Op: "delete a folder", Method: http.MethodDelete, Route: foldersBase + "/folders/{folderId}", Params: map[string]string{"folderId": id},
 	})
 	return unlessGone(err)
@@ -240,7 +240,7 @@ func (s *Sender) DeleteFolder(ctx context.Context, id string) error {
 // given too: the caller counts it and lets it be (HC-6).
 func (s *Sender) Notices(ctx context.Context, process string, limit int) ([]connectors.FolderNotice, error) {
 	var list []noticeJSON
-	_, err := s.call(ctx, outbound.Call{
+	err := s.call(ctx, outbound.Call{
 		Op: "read notices", Method: http.MethodGet, Route: foldersBase + "/notifications",
 		Query: url.Values{"processCode": {process}, "maxResult": {strconv.Itoa(limit)}}, Out: &list,
 	})
@@ -264,7 +264,7 @@ func (s *Sender) Notices(ctx context.Context, process string, limit int) ([]conn
 // Event reads one.
 func (s *Sender) Event(ctx context.Context, caseID, eventID string) (connectors.CaseEvent, error) {
 	var out eventJSON
-	_, err := s.call(ctx, outbound.Call{
+	err := s.call(ctx, outbound.Call{
 		Op: "read an event", Method: http.MethodGet, Route: foldersBase + "/cases/{caseId}/events/{eventId}",
 		Params: map[string]string{"caseId": caseID, "eventId": eventID}, Out: &out,
 	})
@@ -285,7 +285,7 @@ func (s *Sender) AcknowledgeEvent(ctx context.Context, caseID, eventID string) e
 
 // DeleteNotice forgets it.
 func (s *Sender) DeleteNotice(ctx context.Context, id string) error {
-	_, err := s.call(ctx, outbound.Call{
+	err := s.call(ctx, outbound.Call{
 		Op: "delete a notice", Method: http.MethodDelete, Route: foldersBase + "/notifications/{notificationId}", Params: map[string]string{"notificationId": id},
 	})
 	return unlessGone(err)
@@ -299,7 +299,7 @@ func (s *Sender) Health(ctx context.Context) (connectors.Health, error) {
 }
 
 func (s *Sender) patch(ctx context.Context, op, route string, params, body map[string]string) error {
-	_, err := s.call(ctx, outbound.Call{Op: op, Method: http.MethodPatch, Route: route, Params: params, In: body})
+	err := s.call(ctx, outbound.Call{Op: op, Method: http.MethodPatch, Route: route, Params: params, In: body})
 	return err
 }
 

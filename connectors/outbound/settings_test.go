@@ -9,7 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"io"
-	"log"
+	"log" //nolint:depguard // the type that net/http takes
 	"math/big"
 	"net"
 	"net/http"

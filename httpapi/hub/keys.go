@@ -101,7 +101,7 @@ func (h *Handler) writeKeys(w http.ResponseWriter, r *http.Request, list []store
 
 // key shows one key.
 func (h *Handler) key(w http.ResponseWriter, r *http.Request) error {
-	c, _, err := h.readKey(r)
+	c, err := h.readKey(r)
 	if err != nil {
 		return err
 	}
@@ -115,23 +115,23 @@ func (h *Handler) key(w http.ResponseWriter, r *http.Request) error {
 }
 
 // readKey gives the key that the path names, if the caller may know of it.
-func (h *Handler) readKey(r *http.Request) (store.Credential, habilitation.Request, error) {
+func (h *Handler) readKey(r *http.Request) (store.Credential, error) {
 	id, err := uuid.Parse(chi.URLParam(r, "key"))
 	if err != nil {
-		return store.Credential{}, habilitation.Request{}, store.ErrNotFound
+		return store.Credential{}, store.ErrNotFound
 	}
 	c, err := h.Store.Credential(r.Context(), id)
 	if err != nil {
-		return c, habilitation.Request{}, err
+		return c, err
 	}
 	req, err := h.Store.Request(r.Context(), c.RequestID)
 	if err != nil {
-		return c, req, err
+		return c, err
 	}
 	if h.access(callerOf(r).Viewer(), req) == habilitation.AccessNone {
-		return c, req, fmt.Errorf("credential %s: %w", id, store.ErrNotFound)
+		return c, fmt.Errorf("credential %s: %w", id, store.ErrNotFound)
 	}
-	return c, req, nil
+	return c, nil
 }
 
 func (h *Handler) viewKeys(ctx context.Context, list []store.Credential) ([]keyView, error) {
@@ -238,7 +238,7 @@ const defaultGrace = 24 * time.Hour
 
 // planKeyRotation says what a rotation would do, and does nothing.
 func (h *Handler) planKeyRotation(w http.ResponseWriter, r *http.Request) error {
-	c, _, err := h.readKey(r)
+	c, err := h.readKey(r)
 	if err != nil {
 		return err
 	}
@@ -277,7 +277,7 @@ func viewProlong(p registry.ProlongPlan) prolongView {
 
 // planKeyProlong says what a prolongation would do, and does nothing.
 func (h *Handler) planKeyProlong(w http.ResponseWriter, r *http.Request) error {
-	c, _, err := h.readKey(r)
+	c, err := h.readKey(r)
 	if err != nil {
 		return err
 	}
@@ -393,7 +393,7 @@ func (h *Handler) restrictKey(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) keyAndBody(w http.ResponseWriter, r *http.Request) (store.Credential, *object, []byte, error) {
-	c, _, err := h.readKey(r)
+	c, err := h.readKey(r)
 	if err != nil {
 		return c, nil, nil, err
 	}

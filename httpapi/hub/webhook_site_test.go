@@ -97,12 +97,6 @@ func (r *receiver) last(t testing.TB) received {
 	return r.got[len(r.got)-1]
 }
 
-func (r *receiver) count() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.got)
-}
-
 func subscription(url string, more map[string]any) map[string]any {
 	body := map[string]any{"definition_id": "api_entreprise", "url": url + "/hook", "events": []string{"approve", "token.issued"}}
 	for key, value := range more {

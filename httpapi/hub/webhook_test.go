@@ -122,7 +122,7 @@ func TestAnEndpointIsTestedBeforeItIsEnabledAndAgainWhenItsURLChanges(t *testing
 	var events []string
 	for _, line := range history.History {
 		events = append([]string{line.Event}, events...)
-		if !strings.HasPrefix(line.Actor, "person:") && !(line.Actor == "hub" && line.Event == "disabled") {
+		if !strings.HasPrefix(line.Actor, "person:") && (line.Actor != "hub" || line.Event != "disabled") {
 			t.Errorf("%s by %s", line.Event, line.Actor)
 		}
 	}

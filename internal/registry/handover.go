@@ -396,7 +396,7 @@ func (u *unit) sendLink(ctx context.Context, req habilitation.Request, c store.C
 }
 
 // mail queues one letter; the same dedup key queues nothing a second time.
-func (u *unit) mail(ctx context.Context, req habilitation.Request, template, to, dedup string, params map[string]string) error {
+func (u *unit) mail(_ context.Context, req habilitation.Request, template, to, dedup string, params map[string]string) error {
 	if to == "" {
 		return nil
 	}

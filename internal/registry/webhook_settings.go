@@ -214,7 +214,8 @@ func checkHeaders(headers map[string]string, wrong *faults) {
 
 // notToken: not of a header's name (RFC 9110, 5.6.2).
 func notToken(c rune) bool {
-	return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", c))
+	letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+	return !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
 }
 
 func isAddress(s string) bool {

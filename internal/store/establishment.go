@@ -16,7 +16,7 @@ type DueOrganization struct {
 // OrganizationsDue lists native organizations that INSEE is to be asked of at
 // that time, those that wait longest first.
 func (s *Store) OrganizationsDue(ctx context.Context, at time.Time, most int) ([]DueOrganization, error) {
-	rows, err := s.q.OrganizationsDue(ctx, at, int32(most)) //nolint:gosec // a bound of ours
+	rows, err := s.q.OrganizationsDue(ctx, at, int32(most))
 	list := make([]DueOrganization, len(rows))
 	for i, row := range rows {
 		list[i] = DueOrganization{ID: row.ID, SIRET: row.Siret}
