@@ -188,9 +188,9 @@ func TestASetUpThatPeopleMustMendWaitsWithAdvice(t *testing.T) {
 		"signe +": func(f *datapasstest.Filing) {
 			f.Fields["contact_metier_email"] = datapasstest.Text("m+qf@commune.example.fr")
 		},
-		"2 à 4 lettres":   func(f *datapasstest.Filing) { f.Fields["contact_metier_email"] = datapasstest.Text("m@ville.paris") },
-		"10 à 20":         func(f *datapasstest.Filing) { f.Fields["contact_metier_phone_number"] = datapasstest.Text("poste 12") },
-		"l’INSEE n’a pas": func(f *datapasstest.Filing) { f.Organization.INSEE = nil },
+		"2 à 4 lettres":      func(f *datapasstest.Filing) { f.Fields["contact_metier_email"] = datapasstest.Text("m@ville.paris") },
+		"10 à 20":            func(f *datapasstest.Filing) { f.Fields["contact_metier_phone_number"] = datapasstest.Text("poste 12") },
+		"réponse de l’INSEE": func(f *datapasstest.Filing) { f.Organization.INSEE = nil },
 	} {
 		t.Run(advice, func(t *testing.T) {
 			t.Parallel()
