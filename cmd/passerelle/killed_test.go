@@ -203,11 +203,13 @@ func killAfter(w *world, call externalCall, kill func() bool) (happened func() b
 	strike := func() {
 		mu.Lock()
 		n++
-		hit := n == call.nth && !done
-		done = done || hit
+		hit := n == call.nth
 		mu.Unlock()
 		if hit {
 			kill()
+			mu.Lock() // not before: a late kill would strike the process that is started next
+			done = true
+			mu.Unlock()
 		}
 	}
 	switch call.partner {
