@@ -207,6 +207,9 @@ func (u *unit) issue(ctx context.Context, req habilitation.Request, g habilitati
 	if len(g.Modalities) > 0 && g.Definition == "api_particulier" && !contains(g.Modalities, "params") {
 		return nil
 	}
+	if _, managed := u.policies.Policy(g.Definition); g.Definition == definitionQF && !managed {
+		return nil // what it opens is HubEE (2.11), unless the settings name a manager too
+	}
 	tokenID := uuid.Nil
 	if req.Origin == habilitation.Mirrored {
 		var err error
