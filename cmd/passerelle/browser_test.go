@@ -32,7 +32,7 @@ func browser(t *testing.T) context.Context {
 	t.Cleanup(stop)
 	tab, closeTab := chromedp.NewContext(allocator)
 	t.Cleanup(closeTab)
-	limited, cancel := context.WithTimeout(tab, time.Minute)
+	limited, cancel := context.WithTimeout(tab, 3*time.Minute)
 	t.Cleanup(cancel)
 	return limited
 }
@@ -79,7 +79,7 @@ func TestInABrowserTheLinkShowsTheKeyOnceByKeyboard(t *testing.T) {
 	if status, err := w.callGravitee(t.Context(), key); err != nil || status != http.StatusOK {
 		t.Errorf("the key shown answers %d: %v", status, err)
 	}
-	if !strings.Contains(after, "nouveau lien") || strings.Contains(after, key) {
+	if !strings.Contains(after, "ne peut plus être affichée") || strings.Contains(after, key) {
 		t.Errorf("a second visit: %s", after)
 	}
 }
