@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -54,6 +55,7 @@ type soak struct {
 	processes []*child
 	receiver  *webhooktest.Server
 	healthy   atomic.Bool
+	gaveUp    map[*child]int // how often a process ended by itself
 
 	kills, crashes, restarts, refused atomic.Int64
 
@@ -257,6 +259,7 @@ func (s *soak) settle(limit time.Duration) time.Duration {
 	ctx, cancel := context.WithTimeout(s.t.Context(), limit)
 	defer cancel()
 	if _, err := eventually(ctx, func() (any, error) {
+		s.supervise()
 		var owed int
 		if err := s.hub.pool.QueryRow(ctx, `select count(*) from delivery`).Scan(&owed); err != nil {
 			return nil, err
@@ -269,6 +272,21 @@ func (s *soak) settle(limit time.Duration) time.Duration {
 		s.t.Fatal(err)
 	}
 	return time.Since(begin)
+}
+
+// supervise starts again a process that ended by itself: one whose start met a
+// Postgres that was going down.
+func (s *soak) supervise() {
+	if s.gaveUp == nil {
+		s.gaveUp = make(map[*child]int)
+	}
+	for _, p := range s.processes {
+		if n := strings.Count("\n"+p.log.String(), "\npasserelle serve: "); n > s.gaveUp[p] {
+			s.gaveUp[p] = n
+			p.kill()
+			p.start("--only=jobs")
+		}
+	}
 }
 
 type soakVerdict struct{ repeats, lost, disorder int }
