@@ -30,10 +30,9 @@ type folderBench struct {
 }
 
 const (
-	benchCommunes   = 500
-	foldersOffered  = 100 // a second
-	hubeeLatency    = 20 * time.Millisecond
-	benchCheckAfter = 15 * time.Second
+	benchCommunes  = 500
+	foldersOffered = 100 // a second
+	hubeeLatency   = 20 * time.Millisecond
 )
 
 func benchCommune(i int) hubeetest.OrganizationID {
@@ -42,31 +41,9 @@ func benchCommune(i int) hubeetest.OrganizationID {
 
 func newFolderBench(t *testing.T, database string) *folderBench {
 	t.Helper()
-	seed, err := hubeetest.DefaultSeed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	active, access := "Actif", "API"
-	for i := range benchCommunes {
-		id := benchCommune(i)
-		seed.Organizations = append(seed.Organizations, hubeetest.OrganizationBody{
-			OrganizationID: id, Name: fmt.Sprint("COMMUNE ", i), PostalCode: "04270", Territory: "04107", Email: "mairie@commune.example.fr", Status: active,
-		})
-		seed.Subscriptions = append(seed.Subscriptions, hubeetest.SeedSubscription{SubscriptionBody: hubeetest.SubscriptionBody{
-			DatapassID: int64(i + 1), ProcessCode: registry.FolderProcess, Subscriber: id, AccessMode: &access, NotificationFrequency: "Aucune", Status: &active,
-			LocalAdministrator: hubeetest.Administrator{Email: "mairie@commune.example.fr"},
-		}})
-	}
 	b := &folderBench{T: t}
-	b.hubee, err = hubeetest.Start(hubeetest.Options{Seed: seed, Latency: partnertest.FixedLatency(hubeeLatency), KeepCalls: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.hubee.Close() })
-	osl := b.hubee.Credential(hubeetest.OSL)
-	w := benchWorld(t, database, demoTiming+fmt.Sprintf(
-		"\nhubee: {url: %q, token_url: %q, client_id: %q, client_secret: %q, check_after: %s, notices_every: 10s}\n",
-		b.hubee.URL(), b.hubee.TokenURL(), osl.ClientID, osl.ClientSecret, benchCheckAfter))
+	w := benchWorld(t, database, demoTiming)
+	b.hubee = w.citizen.hubee
 	b.hub = w.hub
 	runCtx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
@@ -80,11 +57,19 @@ func newFolderBench(t *testing.T, database string) *folderBench {
 	if err := w.awaitReady(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	directory := b.hub.workers.Folders.Directory
+	email := connectors.NewSecret("mairie@commune.example.fr")
 	now := time.Now()
 	for i := range benchCommunes {
 		id := benchCommune(i)
-		err := b.hub.store.InTx(t.Context(), func(tx *store.Tx) error {
-			ref := connectors.OrganizationRef{Type: id.Type, SIRET: id.CompanyRegister, Branch: id.BranchCode}
+		ref := connectors.OrganizationRef{Type: id.Type, SIRET: id.CompanyRegister, Branch: id.BranchCode}
+		mustDo(t, directory.CreateReceiver(t.Context(), connectors.Receiver{Ref: ref, Name: fmt.Sprint("COMMUNE ", i), PostalCode: "04270", Territory: "04107", Email: email}))
+		made, err := directory.CreateSubscription(t.Context(), connectors.SubscriptionDraft{
+			Process: registry.FolderProcess, Receiver: ref, DataPassID: int64(i + 1), Email: email, AdminEmail: email, ValidatedAt: now,
+		})
+		mustDo(t, err)
+		mustDo(t, b.hubee.Activate(made.ID, "API", hubeetest.OrganizationID{}, 0))
+		err = b.hub.store.InTx(t.Context(), func(tx *store.Tx) error {
 			r, err := tx.UpsertReceiver(t.Context(), registry.FolderProcess, ref, fmt.Sprint("Commune ", i), "04270", now)
 			if err != nil {
 				return err
@@ -97,6 +82,7 @@ func newFolderBench(t *testing.T, database string) *folderBench {
 			t.Fatal(err)
 		}
 	}
+	b.hubee.SetLatency(partnertest.FixedLatency(hubeeLatency))
 	return b
 }
 

@@ -78,6 +78,7 @@ func (c *citizenStory) settings() string {
   client_secret: "%s"
   onboarding: {client_id: "%s", client_secret: "%s"}
   follow_every: 1s
+  check_after: 5s
 franceconnect: {issuer: "%s", client_id: "%s", client_secrets: ["%s"]}
 api_particulier: {url: "%s"}`, c.hubee.URL(), c.hubee.TokenURL(), osl.ClientID, osl.ClientSecret, onboarding.ClientID, onboarding.ClientSecret,
 		c.franceconnect.Issuer(), c.client.ID, c.client.Secrets[0], c.particulier.URL())

@@ -134,19 +134,6 @@ func TestAChangeThatCommitsLateIsSeenAllTheSame(t *testing.T) {
 	}
 }
 
-func TestAReplicaThatCannotKnowRefusesToSay(t *testing.T) {
-	t.Parallel()
-	b := openLife(t)
-	id := b.granted(t)
-	i, _ := b.replica(t, jti{}, 1000)
-	kept(t, i, id.String())
-	b.pool.Close() // its way to the database is cut
-	time.Sleep(time.Second)
-	if answer, err := i.Introspect(t.Context(), id.String(), []string{"*"}); err == nil {
-		t.Errorf("it says %+v", answer)
-	}
-}
-
 func TestAReplicaThatNoLongerLooksAsksTheDatabaseEachTime(t *testing.T) {
 	t.Parallel()
 	b := openLife(t)
