@@ -250,6 +250,9 @@ func TestKilledAfterAnyExternalCallNothingIsLostAndNothingIsMadeTwice(t *testing
 			}
 			hub.kill() // wait for its end
 			hub.start()
+			if err := w.awaitReady(ctx); err != nil { // what was done before the kill may be all there is to do
+				t.Fatal(err)
+			}
 			settled(t, w, g)
 			madeOnce(t, w, g)
 		})
@@ -307,6 +310,9 @@ func TestSIGTERMFinishesWhatIsUnderWay(t *testing.T) {
 	}
 	w.gravitee.ClearFaults()
 	hub.start()
+	if err := w.awaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	settled(t, w, g)
 	madeOnce(t, w, g)
 }
