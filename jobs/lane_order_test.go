@@ -218,12 +218,13 @@ func TestARequestWithMoreMessagesThanALaneLooksAtHoldsBackNoOther(t *testing.T) 
 	})
 	release := sync.OnceFunc(func() { close(others) })
 	t.Cleanup(release)
-	// Three requests with 1,500 messages each, older than those of sixty others.
+	// Three requests with 1,500 messages each, older than those of sixty others. An
+	// id tells an event's age: none may look like one whose body is purged by now.
 	const long, each, short = 3, 1500, 60
 	at := y.clock.Now()
 	if _, err := y.pool.Exec(t.Context(), `
 		with e as (insert into event (id, type, subject, seq, body, occurred_at)
-			select gen_random_uuid(), 'token.issued', s, n, json_build_object('data', json_build_object('subject', s, 'seq', n)), $2::timestamptz + n * interval '1 microsecond'
+			select overlay(gen_random_uuid()::text placing 'ff' from 1 for 2)::uuid, 'token.issued', s, n, json_build_object('data', json_build_object('subject', s, 'seq', n)), $2::timestamptz + n * interval '1 microsecond'
 			from (select 'long' || l as s, n from generate_series(1, $3) l, generate_series(1, $4) n
 			      union all select 'short' || o, n from generate_series(1, $5) o, generate_series(1, 2) n) x
 			returning id, subject, seq)
