@@ -83,6 +83,7 @@ func openJourneyBench(t *testing.T, database string, communes int) (*world, []st
 	for n := range communes {
 		f := datapasstest.FormulaireQF()
 		f.ID, f.PublicID, f.Organization = 0, "", datapasstest.Invented(n).Organization
+		f.Fields["contact_metier_email"] = datapasstest.Text(fmt.Sprintf("enfance@commune-%d.test", n)) // HubEE takes short ends only
 		r, err := w.datapass.Create(t.Context(), f)
 		mustDo(t, err)
 		_, submitted := w.datapass.Submit(t.Context(), r.ID)
@@ -101,13 +102,12 @@ func openJourneyBench(t *testing.T, database string, communes int) (*world, []st
 // awaitCommunes plays HubEE's staff until so many communes receive.
 func (w *world) awaitCommunes(t *testing.T, communes int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-	defer cancel()
-	for {
-		list, err := w.hub.store.Receivers(ctx, registry.FolderProcess)
+	for end := time.Now().Add(4 * time.Minute); ; {
+		list, err := w.hub.store.Receivers(t.Context(), registry.FolderProcess)
 		mustDo(t, err)
-		ready := 0
+		ready, states := 0, map[string]int{}
 		for _, r := range list {
+			states[r.State]++
 			switch {
 			case store.Receives(r):
 				ready++
@@ -117,6 +117,9 @@ func (w *world) awaitCommunes(t *testing.T, communes int) {
 		}
 		if ready >= communes {
 			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d communes of %d receive: %v", ready, communes, states)
 		}
 		time.Sleep(500 * time.Millisecond)
 	}

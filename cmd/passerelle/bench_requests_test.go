@@ -10,7 +10,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -25,7 +24,6 @@ import (
 	"github.com/passerelle-hub/passerelle/config"
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
-	"github.com/passerelle-hub/passerelle/internal/jose"
 	"github.com/passerelle-hub/passerelle/internal/localpg"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
@@ -38,7 +36,6 @@ type requestsBench struct {
 	w        *world
 	pg       *localpg.Server
 	dir      string
-	key      jose.PrivateKey
 	program  *exec.Cmd
 	readers  []string // tokens: half people, half applications
 	applied  []string // tokens of applicants, one a client
@@ -50,10 +47,8 @@ type requestsBench struct {
 }
 
 const (
-	benchClients  = 50
-	benchIssuer   = "https://identite.example"
-	benchAudience = "passerelle"
-	benchDecides  = "api_entreprise" // what the cycles ask for; its keys come from the built-in issuer
+	benchClients = 50
+	benchDecides = "api_entreprise" // what the cycles ask for; its keys come from the built-in issuer
 )
 
 // TestBenchRequests measures the API of requests with a million of them and five
@@ -70,19 +65,6 @@ func TestBenchRequests(t *testing.T) {
 func newRequestsBench(t *testing.T) *requestsBench {
 	t.Helper()
 	b := &requestsBench{t: t, dir: t.TempDir(), w: &world{secret: strings.Repeat("0123456789abcdef", 4)}}
-	var err error
-	if b.key, err = jose.GenerateKey(jose.ES256); err != nil {
-		t.Fatal(err)
-	}
-	public, err := b.key.Public().JWK()
-	if err != nil {
-		t.Fatal(err)
-	}
-	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"keys":[%s]}`, public)
-	}))
-	t.Cleanup(issuer.Close)
 	// Nothing of the seeding needs to survive a crash: the server starts again, durable, before anything is measured.
 	b.startPostgres(map[string]string{
 		"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": "0",
@@ -98,8 +80,7 @@ func newRequestsBench(t *testing.T) *requestsBench {
 	if err := store.Migrate(t.Context(), b.pg.URL("postgres")); err != nil {
 		t.Fatal(err)
 	}
-	settings := demoTiming + fmt.Sprintf("\nauth: {issuers: [{name: identite, issuer: %q, audience: %s, jwks: %q}]}\nrate_limits: {per_client: 1000000, per_address: 1000000}\nlog: {level: info}\n",
-		benchIssuer, benchAudience, issuer.URL)
+	settings := demoTiming + "\nrate_limits: {per_client: 1000000, per_address: 1000000}\nlog: {level: info}\n"
 	if err := b.w.openPartners(b.pg.URL("postgres"), settings); err != nil {
 		t.Fatal(err)
 	}
@@ -204,14 +185,7 @@ func (b *requestsBench) callers() {
 // signed gives a person's token of the issuer.
 func (b *requestsBench) signed(email, siret string) string {
 	b.t.Helper()
-	claims := map[string]any{
-		"iss": benchIssuer, "aud": benchAudience, "sub": "sub-" + email, "iat": time.Now().Unix(), "exp": time.Now().Add(2 * time.Hour).Unix(),
-		"email": email, "email_verified": true, "given_name": "Zoé", "usual_name": "Martin",
-	}
-	if siret != "" {
-		claims["siret"] = siret
-	}
-	value, err := b.key.Sign("JWT", claims)
+	value, err := b.w.people.Token(email, siret)
 	if err != nil {
 		b.t.Fatal(err)
 	}
