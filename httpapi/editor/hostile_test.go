@@ -90,7 +90,7 @@ func TestBadBodiesAreNamedAndHaveNoEffect(t *testing.T) {
 		want string
 	}{
 		"a batch of 10,000":                {"/keys/fetch", map[string]any{"ids": huge[:5000]}, "422 corps /ids"},
-		"a batch that is too long to read": {"/keys/fetch", map[string]any{"ids": huge}, "413 corps-trop-grand"},
+		"a batch that is too long to read": {"/keys/fetch", map[string]any{"ids": huge}, "413 corps-trop-grand /ids"},
 		"an empty batch":                   {"/keys/fetch", map[string]any{"ids": []string{}}, "422 corps /ids"},
 		"no batch":                         {"/keys/fetch", map[string]any{}, "422 corps /ids"},
 		"a key twice":                      {"/keys/fetch", map[string]any{"ids": []any{g.id, g.id}}, "422 corps /ids/1"},
@@ -117,6 +117,57 @@ func TestBadBodiesAreNamedAndHaveNoEffect(t *testing.T) {
 	}
 	if n := s.count(`select count(*) from key_copy where ended_at is null`); n != 1 {
 		t.Error("the copy is gone")
+	}
+}
+
+func TestABatchOfTenThousandIsRefusedWholeWithItsLimit(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	us := s.machine(ourEditor)
+	g := s.approve(ourEditor)
+	many := func(n int) []uuid.UUID { // the first is a key that this editor may fetch
+		ids := []uuid.UUID{g.id}
+		for len(ids) < n {
+			ids = append(ids, uuid.New())
+		}
+		return ids
+	}
+	acks := make([]map[string]any, 10_000)
+	for i := range acks {
+		acks[i] = map[string]any{"id": g.id, "fetch_id": g.id, "fingerprint": "0000000000000000"}
+	}
+	for name, c := range map[string]struct {
+		path, field string
+		body        any
+		status      int
+	}{
+		"one more than is allowed":            {"/keys/fetch", "/ids", map[string]any{"ids": many(101)}, http.StatusUnprocessableEntity},
+		"10,000 keys":                         {"/keys/fetch", "/ids", map[string]any{"ids": many(10_000)}, http.StatusRequestEntityTooLarge},
+		"10,000 acknowledgements":             {"/keys/ack", "/acks", map[string]any{"acks": acks}, http.StatusRequestEntityTooLarge},
+		"8 MB of one id":                      {"/keys/fetch", "/ids", map[string]any{"ids": []string{strings.Repeat("a", 8<<20)}}, http.StatusRequestEntityTooLarge},
+		"8 MB of blanks before an honest one": {"/keys/fetch", "/ids", strings.Repeat(" ", 8<<20) + `{"ids":["` + g.id.String() + `"]}`, http.StatusRequestEntityTooLarge},
+	} {
+		a := s.post(c.path, us, c.body)
+		var p struct {
+			Errors []struct{ Pointer, Detail string }
+		}
+		a.into(c.status, &p)
+		if len(p.Errors) != 1 || p.Errors[0].Pointer != c.field || !strings.Contains(p.Errors[0].Detail, "100 clés au plus") {
+			t.Errorf("%s: %s", name, a.body)
+		}
+		if strings.Contains(string(a.body), g.secret) {
+			t.Errorf("%s: the key is in the answer", name)
+		}
+	}
+	for what, query := range map[string]string{
+		"fetches":             `select count(*) from key_fetch`,
+		"lines of the audit":  `select count(*) from history where event like 'token.fetched%' or event like 'token.ack%'`,
+		"mails about a fetch": `select count(*) from mail where template = '` + registry.LetterKeyFetched + `'`,
+		"copies that ended":   `select count(*) from key_copy where ended_at is not null`,
+	} {
+		if n := s.count(query); n != 0 {
+			t.Errorf("%d %s", n, what)
+		}
 	}
 }
 

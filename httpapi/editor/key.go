@@ -189,7 +189,7 @@ func (h *Handler) fetchMany(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		IDs []string `json:"ids"`
 	}
-	if err := h.readJSON(w, r, &body); err != nil {
+	if err := h.readBatch(w, r, "/ids", &body); err != nil {
 		return err
 	}
 	ids, err := batchIDs(body.IDs)
@@ -228,6 +228,17 @@ func batchIDs(texts []string) ([]uuid.UUID, error) {
 		ids[i] = id
 	}
 	return ids, nil
+}
+
+// readBatch reads the body of a batch; one that is too large to be read is told
+// how many keys it may hold.
+func (h *Handler) readBatch(w http.ResponseWriter, r *http.Request, pointer string, v any) error {
+	err := h.readJSON(w, r, v)
+	var p *problem.Problem
+	if errors.As(err, &p) && p.Status == http.StatusRequestEntityTooLarge {
+		return p.At(pointer, fmt.Sprintf("%d clés au plus par appel ; envoyez-les par pages", maxBatch))
+	}
+	return err
 }
 
 func batchSize(pointer string, n int) error {
@@ -299,7 +310,7 @@ func (h *Handler) acknowledgeMany(w http.ResponseWriter, r *http.Request) error 
 	var body struct {
 		Acks []ackBody `json:"acks"`
 	}
-	if err := h.readJSON(w, r, &body); err != nil {
+	if err := h.readBatch(w, r, "/acks", &body); err != nil {
 		return err
 	}
 	if err := batchSize("/acks", len(body.Acks)); err != nil {
