@@ -151,6 +151,10 @@ func (l layout) arguments(settings map[string]string, throwaway bool) []string {
 		set("synchronous_commit", "off")
 		set("full_page_writes", "off")
 		set("max_wal_size", "128MB") // It may be memory.
+	} else {
+		// WAL files are used again rather than removed: making one holds up every
+		// commit for 50 ms.
+		set("min_wal_size", "512MB")
 	}
 	for name, value := range settings {
 		set(name, value)

@@ -148,6 +148,9 @@ func TestDurableServer(t *testing.T) {
 		if got := one[string](t, conn, "SELECT current_setting('fsync')"); got != "on" {
 			t.Errorf("fsync is %q, want on", got)
 		}
+		if got := one[string](t, conn, "SELECT current_setting('min_wal_size')"); got != "512MB" {
+			t.Errorf("min_wal_size is %q: commits would wait for files to be made", got)
+		}
 		mustStop(t, srv)
 		if log := srv.output.String(); !strings.Contains(log, "database system is shut down") {
 			t.Errorf("not a clean shutdown:\n%s", log)
