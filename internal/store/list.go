@@ -166,18 +166,19 @@ var allStates = []habilitation.State{
 }
 
 // branches gives the column and its values to be paired with states, "" when
-// the list is better read from one index.
+// the list is better read from one index. No states: the column's values alone,
+// each of which has an index of its own in the list's order.
 func (l listing) branches() (column string, values []string, states []habilitation.State) {
 	f := l.filter
 	states = f.States
-	if states == nil {
-		states = allStates
-	}
 	column, values = "definition", f.Definitions
 	if f.Forms != nil {
 		column, values = "form", f.Forms
+		if states == nil {
+			states = allStates // its index starts with form and state
+		}
 	}
-	if values == nil || l.order != byCreation || f.Organizations != nil || f.Applicants != nil || len(values)*len(states) > maxBranches {
+	if values == nil || l.order != byCreation || f.Organizations != nil || f.Applicants != nil || len(values)*max(len(states), 1) > maxBranches {
 		return "", nil, nil
 	}
 	return column, values, states
@@ -197,13 +198,16 @@ func (l listing) ids() *sql {
 func (l listing) rows(q *sql, limit string) {
 	column, values, states := l.branches()
 	if column == "" {
-		q.write("select k.id, k.at from (select r.id, ", l.time(), " as at from request r where ", l.conditions(q, "", ""),
+		q.write("select k.id, k.at from (select r.id, ", l.time(), " as at from request r where ", l.conditions(q, "", false),
 			" order by ", l.sortingOfRequest(), " limit ", limit, ") k")
 		return
 	}
-	q.write("select k.id, k.at from unnest(", q.value(values), "::text[]) b (value) cross join unnest(", q.value(texts(states)),
-		"::text[]) s (state) cross join lateral (select r.id, ", l.time(), " as at from request r where ",
-		l.conditions(q, column, "b.value"), " order by ", l.sortingOfRequest(), " limit ", limit, ") k")
+	q.write("select k.id, k.at from unnest(", q.value(values), "::text[]) b (value)")
+	if states != nil {
+		q.write(" cross join unnest(", q.value(texts(states)), "::text[]) s (state)")
+	}
+	q.write(" cross join lateral (select r.id, ", l.time(), " as at from request r where ",
+		l.conditions(q, column, states != nil), " order by ", l.sortingOfRequest(), " limit ", limit, ") k")
 }
 
 func (l listing) time() string {
@@ -229,21 +233,32 @@ func (l listing) sorting(alias string) string {
 	return alias + ".at desc, " + alias + ".id desc"
 }
 
-// conditions writes what a request r must meet. branch is the column whose
-// values the caller pairs with states, equal to value and s.state.
-func (l listing) conditions(q *sql, branch, value string) string {
+// conditions writes what a request r must meet. branch is the column that the
+// caller reads value by value, equal to b.value; by state too when paired, equal
+// to s.state.
+func (l listing) conditions(q *sql, branch string, paired bool) string {
 	f := l.filter
 	where := []string{"true"}
 	add := func(parts ...string) { where = append(where, strings.Join(parts, "")) }
-	if branch != "" {
-		add("r.", branch, " = ", value)
-		add("r.state = s.state")
+	// Where a form or its holders find the rows, the other filters only sift them:
+	// as expressions they cannot draw the planner to an index of theirs, of which
+	// it would read far more.
+	sift := func(column string) string {
+		if branch == "form" || f.Organizations != nil || f.Applicants != nil {
+			return "(r." + column + " || '')"
+		}
+		return "r." + column
 	}
-	if f.States != nil && branch == "" {
-		add("r.state = any (", q.value(texts(f.States)), ")")
+	if branch != "" {
+		add("r.", branch, " = b.value")
+	}
+	if paired {
+		add("r.state = s.state")
+	} else if f.States != nil {
+		add(sift("state"), " = any (", q.value(texts(f.States)), ")")
 	}
 	if f.Definitions != nil && branch != "definition" {
-		add("r.definition = any (", q.value(f.Definitions), ")")
+		add(sift("definition"), " = any (", q.value(f.Definitions), ")")
 	}
 	if f.Forms != nil && branch != "form" {
 		add("r.form = any (", q.value(f.Forms), ")")
@@ -279,17 +294,28 @@ func texts[T ~string](list []T) []string {
 	return out
 }
 
-// total counts what matches, as far as MaxTotal.
+// farTotal is how far a total is counted: where there are so many, "at least
+// MaxTotal" holds for a while, whatever changes in between.
+const farTotal = 2 * MaxTotal
+
+// total counts what matches, as far as totals go.
 func (s *Store) total(ctx context.Context, l listing) (*Total, error) {
 	q := &sql{}
 	q.write("select count(*) from (")
-	limit := fmt.Sprint(MaxTotal + 1)
+	limit := fmt.Sprint(farTotal)
 	l.page.After = nil
 	l.rows(q, limit)
 	q.write(" limit ", limit, ") c")
+	key := fmt.Sprint(q.String(), q.args)
+	if s.many.knows(key) {
+		return totalOf(farTotal), nil
+	}
 	var n int
 	if err := s.pool.QueryRow(ctx, q.String(), q.args...).Scan(&n); err != nil {
 		return nil, err
+	}
+	if n == farTotal {
+		s.many.learn(key)
 	}
 	return totalOf(n), nil
 }

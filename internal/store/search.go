@@ -24,10 +24,19 @@ func (s *Store) search(ctx context.Context, f Filter, p Page) (Found, error) {
 	}
 	q := &sql{}
 	l.candidates(q, rarest)
-	q.write(", hits as materialized (select r.id from base b join request r on r.id = b.id where ", l.conditions(q, "", ""))
+	q.write(", hits as materialized (select b.id from base b")
+	if rarest != "" && l.onPostings() {
+		if f.Definitions == nil {
+			q.write(" where true")
+		} else {
+			q.write(" where b.definition = any (", q.value(f.Definitions), ")")
+		}
+	} else {
+		q.write(" join request r on r.id = b.id where ", l.conditions(q, "", false))
+	}
 	for _, word := range f.Words {
 		if word != rarest {
-			q.write(" and exists (select from request_word w where w.word = ", q.value(word), " and w.request_id = r.id)")
+			q.write(" and exists (select from request_word w where w.word = ", q.value(word), " and w.request_id = b.id)")
 		}
 	}
 	q.write(") select (select count(*) from base), (select min(id) from base), (select count(*) from hits), ",
@@ -56,6 +65,13 @@ func (s *Store) search(ctx context.Context, f Filter, p Page) (Found, error) {
 	return found, nil
 }
 
+// onPostings reports that postings alone say whether a request matches, beside
+// the place to go on from, which candidates heeds: none of its row is read.
+func (l listing) onPostings() bool {
+	f := l.filter
+	return f.States == nil && f.Forms == nil && f.Organizations == nil && f.Applicants == nil && f.UpdatedSince.IsZero()
+}
+
 // candidates writes the common table expression "base" of ids to look at. The
 // filters' own are read whole: they are fewer than the budget.
 func (l listing) candidates(q *sql, rarest string) {
@@ -64,7 +80,7 @@ func (l listing) candidates(q *sql, rarest string) {
 		inner := listing{filter: l.filter, order: byCreation}
 		inner.rows(q, fmt.Sprint(searchBudget+1))
 	} else {
-		q.write("select w.request_id as id from request_word w where w.word = ", q.value(rarest))
+		q.write("select w.request_id as id, w.definition from request_word w where w.word = ", q.value(rarest))
 		if l.page.After != nil {
 			q.write(" and w.request_id < ", q.value(l.page.After.ID))
 		}
@@ -78,23 +94,27 @@ func (l listing) candidates(q *sql, rarest string) {
 func (s *Store) rarest(ctx context.Context, l listing) (string, int, error) {
 	words := l.filter.Words
 	q := &sql{}
-	var counts []string
-	for _, word := range words {
-		counts = append(counts, fmt.Sprintf("(select count(*) from (select from request_word w where w.word = %s limit %d) c)", q.value(word), searchBudget+1))
+	q.write("with w as materialized (select ")
+	columns, targets := make([]string, len(words)), make([]any, 0, len(words)+1)
+	found := make([]int, len(words)+1)
+	for i, word := range words {
+		columns[i] = fmt.Sprintf("n%d", i)
+		if i > 0 {
+			q.write(", ")
+		}
+		q.write(fmt.Sprintf("(select count(*) from (select from request_word w where w.word = %s limit %d) c) as %s", q.value(word), searchBudget+1, columns[i]))
+		targets = append(targets, &found[i])
 	}
+	q.write(") select ", strings.Join(columns, ", "))
 	filtered := l.filter.Definitions != nil || l.filter.Forms != nil || l.filter.Organizations != nil || l.filter.Applicants != nil
-	if filtered {
-		inner := &sql{args: q.args}
-		(listing{filter: l.filter, order: byCreation}).rows(inner, fmt.Sprint(searchBudget+1))
-		q.args = inner.args
-		counts = append(counts, fmt.Sprintf("(select count(*) from (%s limit %d) c)", inner.String(), searchBudget+1))
+	if filtered { // they are worth counting only as far as the rarest word
+		q.write(", (select count(*) from (")
+		(listing{filter: l.filter, order: byCreation}).rows(q, fmt.Sprint(searchBudget+1))
+		q.write(" limit (select least(", strings.Join(columns, ", "), ") from w)) c)")
+		targets = append(targets, &found[len(words)])
 	}
-	found := make([]int, len(counts))
-	targets := make([]any, len(counts))
-	for i := range found {
-		targets[i] = &found[i]
-	}
-	if err := s.pool.QueryRow(ctx, "select "+strings.Join(counts, ", "), q.args...).Scan(targets...); err != nil {
+	q.write(" from w")
+	if err := s.pool.QueryRow(ctx, q.String(), q.args...).Scan(targets...); err != nil {
 		return "", 0, err
 	}
 	best := 0
@@ -103,7 +123,7 @@ func (s *Store) rarest(ctx context.Context, l listing) (string, int, error) {
 			best = i
 		}
 	}
-	if others := found[len(found)-1]; filtered && others <= searchBudget && others < found[best] {
+	if others := found[len(words)]; filtered && others <= searchBudget && others < found[best] {
 		return "", others, nil
 	}
 	return words[best], found[best], nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,6 +25,9 @@ type Store struct {
 	pool *pgxpool.Pool
 	q    *db.Queries
 	ring Sealer
+	many many
+
+	rights atomic.Uint64
 }
 
 // New gives a store over pool; ring seals and opens its secrets.
@@ -44,14 +48,28 @@ type Tx struct {
 	q     *db.Queries
 	ring  Sealer
 	lines map[int64]db.LastHistoryRow // the newest line of each request written to
+
+	rights bool // who may do what was changed
 }
 
 // InTx runs fn in one transaction: committed when fn returns nil, else rolled back.
 func (s *Store) InTx(ctx context.Context, fn func(*Tx) error) error {
+	var t *Tx
+	defer func() {
+		if t != nil && t.rights { // also where the answer to the commit was lost
+			s.rights.Add(1)
+		}
+	}()
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		return fn(&Tx{SQL: tx, q: db.New(tx), ring: s.ring, lines: map[int64]db.LastHistoryRow{}})
+		t = &Tx{SQL: tx, q: db.New(tx), ring: s.ring, lines: map[int64]db.LastHistoryRow{}}
+		return fn(t)
 	})
 }
+
+// Rights is a number that changes with each change of people, memberships,
+// roles, applications and access tokens made by this process: what was read
+// under another one may be over.
+func (s *Store) Rights() uint64 { return s.rights.Load() }
 
 // Unavailable reports that the database could not be reached or is not ready:
 // the caller answers 503, nothing was done or nothing is known to have been.
