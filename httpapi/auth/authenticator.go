@@ -22,6 +22,16 @@ type Authenticator struct {
 	Env      token.Env
 	Issuers  []Issuer // of people's tokens
 	Now      func() time.Time
+
+	machines recent[liveToken]
+	people   recent[knownPerson]
+	beliefs  recent[belief]
+}
+
+// liveToken is an access token with whom it speaks for.
+type liveToken struct {
+	caller    Caller
+	expiresAt time.Time
 }
 
 // Identify gives the caller that the Authorization header names: an access
@@ -39,7 +49,15 @@ func (a *Authenticator) Identify(r *http.Request) (Caller, error) {
 	if err != nil {
 		return Caller{}, err
 	}
-	return a.machine(r.Context(), hash)
+	key, at, rights := fingerprint(hash), time.Now(), a.Store.Rights()
+	if t, known := a.machines.get(key, rights); known && t.expiresAt.After(a.Now()) {
+		return t.caller, nil
+	}
+	t, err := a.machine(r.Context(), hash)
+	if err == nil {
+		a.machines.put(key, t, at, rightsFor, rights)
+	}
+	return t.caller, err
 }
 
 func bearer(r *http.Request) (string, bool) {
@@ -61,20 +79,21 @@ func (a *Authenticator) hashOf(value string, kinds ...token.Kind) ([]byte, error
 	return token.Hash(value), nil
 }
 
-// machine gives the application of an access token.
-func (a *Authenticator) machine(ctx context.Context, hash []byte) (Caller, error) {
+// machine gives the application of an access token, as it is now.
+func (a *Authenticator) machine(ctx context.Context, hash []byte) (liveToken, error) {
 	found, err := a.Store.AccessToken(ctx, hash)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return Caller{}, &Denial{Reason: Missing}
+		return liveToken{}, &Denial{Reason: Missing}
 	case err != nil:
-		return Caller{}, err
+		return liveToken{}, err
 	case found.Revoked:
-		return Caller{}, &Denial{Reason: Revoked}
+		return liveToken{}, &Denial{Reason: Revoked}
 	case !found.ExpiresAt.After(a.Now()):
-		return Caller{}, &Denial{Reason: Expired}
+		return liveToken{}, &Denial{Reason: Expired}
 	}
-	return a.callerOf(ctx, found.Application, found.Scopes)
+	caller, err := a.callerOf(ctx, found.Application, found.Scopes)
+	return liveToken{caller, found.ExpiresAt}, err
 }
 
 // callerOf reads the owner's rights as they are now.
@@ -119,7 +138,8 @@ func (a *Authenticator) machineOf(r *http.Request) (Caller, error) {
 	}
 	app, err := a.Store.ApplicationBySecret(r.Context(), hash)
 	if errors.Is(err, store.ErrNotFound) {
-		return a.machine(r.Context(), hash)
+		t, err := a.machine(r.Context(), hash)
+		return t.caller, err
 	}
 	if err != nil {
 		return Caller{}, err

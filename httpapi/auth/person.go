@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
 	"github.com/passerelle-hub/passerelle/internal/jose"
@@ -37,18 +38,12 @@ type personClaims struct {
 
 // person gives whom a JWT of an issuer speaks of.
 func (a *Authenticator) person(r *http.Request, value string) (Caller, error) {
-	issuer, claims, err := a.verify(r, value)
+	b, err := a.believe(r, value)
 	if err != nil {
 		return Caller{}, err
 	}
-	var c personClaims
-	if err := claims.Decode(&c); err != nil || !strings.Contains(c.Email, "@") {
-		return Caller{}, &Denial{Reason: Missing}
-	}
-	if verified := string(c.EmailVerified); verified != "true" && verified != `"true"` && (verified != "" || !issuer.TrustEmail) {
-		return Caller{}, &Denial{Reason: Unverified}
-	}
-	person, memberships, err := a.recognise(r, issuer.Verifier.Issuer, claims.Subject, c)
+	c := b.claims
+	person, memberships, err := a.recognise(r, b.issuer, b.subject, c)
 	if err != nil {
 		return Caller{}, err
 	}
@@ -57,6 +52,35 @@ func (a *Authenticator) person(r *http.Request, value string) (Caller, error) {
 	current, err := currentOrganization(memberships, r.Header.Get(OrganizationHeader), c.SIRET)
 	caller.Organization, caller.Verified = current.Organization, current.Verified
 	return caller, err
+}
+
+// belief is what a token said of a person when its signature was verified.
+type belief struct {
+	issuer, subject string
+	claims          personClaims
+	expired         func() bool
+}
+
+// believe verifies a token, or knows it from a moment ago.
+func (a *Authenticator) believe(r *http.Request, value string) (belief, error) {
+	key, at := fingerprintOf(value), time.Now()
+	if b, known := a.beliefs.get(key, 0); known && !b.expired() {
+		return b, nil
+	}
+	issuer, claims, err := a.verify(r, value)
+	if err != nil {
+		return belief{}, err
+	}
+	var c personClaims
+	if err := claims.Decode(&c); err != nil || !strings.Contains(c.Email, "@") {
+		return belief{}, &Denial{Reason: Missing}
+	}
+	if verified := string(c.EmailVerified); verified != "true" && verified != `"true"` && (verified != "" || !issuer.TrustEmail) {
+		return belief{}, &Denial{Reason: Unverified}
+	}
+	b := belief{issuer.Verifier.Issuer, claims.Subject, c, func() bool { return issuer.Verifier.Expired(claims) }}
+	a.beliefs.put(key, b, at, beliefFor, 0)
+	return b, nil
 }
 
 // verify finds the issuer that signed a token.
@@ -80,15 +104,26 @@ func (a *Authenticator) verify(r *http.Request, value string) (Issuer, jose.Clai
 	return Issuer{}, jose.Claims{}, &Denial{Reason: reason}
 }
 
+// knownPerson is a native person with his organisations.
+type knownPerson struct {
+	person      store.Person
+	memberships []store.Membership
+}
+
 // recognise reads the person and his organisations; what the issuer says for
 // the first time is written.
 func (a *Authenticator) recognise(r *http.Request, issuer, subject string, c personClaims) (store.Person, []store.Membership, error) {
 	ctx := r.Context()
+	key, at, rights := fingerprintOf(issuer, subject, c.SIRET), time.Now(), a.Store.Rights()
+	if k, known := a.people.get(key, rights); known {
+		return k.person, k.memberships, nil
+	}
 	person, memberships, err := a.Store.PersonByIdentity(ctx, issuer, subject)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return person, nil, err
 	}
 	if err == nil && (c.SIRET == "" || memberOf(memberships, c.SIRET).Verified) {
+		a.people.put(key, knownPerson{person, memberships}, at, rightsFor, rights)
 		return person, memberships, nil
 	}
 	cmd := &registry.Recognise{Issuer: issuer, Subject: subject, SIRET: c.SIRET, Applicant: habilitation.Applicant{

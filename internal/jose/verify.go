@@ -129,7 +129,7 @@ func (v Verifier) checkClaims(payload members, c Claims) error {
 		return ErrIssuer
 	case !slices.Contains(c.Audience, v.Audience):
 		return ErrAudience
-	case !now.Before(c.ExpiresAt.Add(v.Skew)):
+	case v.Expired(c):
 		return ErrExpired
 	case c.NotBefore.After(now.Add(v.Skew)) || c.IssuedAt.After(now.Add(v.Skew)):
 		return ErrNotYetValid
@@ -139,6 +139,9 @@ func (v Verifier) checkClaims(payload members, c Claims) error {
 		return nil
 	}
 }
+
+// Expired reports that the time of a token that was believed is over.
+func (v Verifier) Expired(c Claims) bool { return !v.now().Before(c.ExpiresAt.Add(v.Skew)) }
 
 func (v Verifier) now() time.Time {
 	if v.Now == nil {

@@ -27,6 +27,7 @@ func (s *Store) OrganizationsDue(ctx context.Context, at time.Time, most int) ([
 // SaveEstablishment keeps INSEE's answer for a native organization, under the
 // name that it gives ("" keeps the one that is there), until it is due again.
 func (t *Tx) SaveEstablishment(ctx context.Context, id int64, payload []byte, name string, at, due time.Time) error {
+	t.rights = true
 	_, err := t.q.SaveEstablishment(ctx, db.SaveEstablishmentParams{Payload: payload, Name: name, DueAt: due, At: at, ID: id})
 	return err
 }

@@ -68,6 +68,7 @@ func (s *Store) Applications(ctx context.Context) ([]ListedApplication, error) {
 
 // DisableApplication ends one for ever, with its tokens.
 func (t *Tx) DisableApplication(ctx context.Context, id uuid.UUID, now time.Time) error {
+	t.rights = true
 	n, err := t.q.DisableApplication(ctx, &now, id)
 	if err == nil && n == 0 {
 		err = notFound(pgx.ErrNoRows, "application", id)
@@ -77,6 +78,7 @@ func (t *Tx) DisableApplication(ctx context.Context, id uuid.UUID, now time.Time
 
 // DisableApplicationsOf ends all of a person's and gives how many there were.
 func (t *Tx) DisableApplicationsOf(ctx context.Context, personID int64, now time.Time) (int64, error) {
+	t.rights = true
 	return t.q.DisableApplicationsOf(ctx, &now, &personID)
 }
 
@@ -111,6 +113,7 @@ func (s *Store) AccessToken(ctx context.Context, hash []byte) (AccessToken, erro
 // RevokeAccessToken ends a token of an application; one that is not live or not
 // its own stays as it is.
 func (t *Tx) RevokeAccessToken(ctx context.Context, hash []byte, application uuid.UUID, now time.Time) error {
+	t.rights = true
 	_, err := t.q.RevokeAccessToken(ctx, &now, hash, application)
 	return err
 }
@@ -145,6 +148,7 @@ var ErrOtherSubject = errors.New("store: person known under another subject")
 
 // BindIdentity records that an issuer calls a person by this subject.
 func (t *Tx) BindIdentity(ctx context.Context, issuer, subject string, personID int64) error {
+	t.rights = true
 	known, err := t.q.IdentitySubject(ctx, personID, issuer)
 	switch {
 	case err == nil && known != subject:
@@ -158,6 +162,7 @@ func (t *Tx) BindIdentity(ctx context.Context, issuer, subject string, personID 
 // UnbindIdentities forgets who a person is at issuers: the next one who comes
 // with the address takes the place.
 func (t *Tx) UnbindIdentities(ctx context.Context, personID int64) (int64, error) {
+	t.rights = true
 	return t.q.UnbindIdentities(ctx, personID)
 }
 

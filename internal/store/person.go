@@ -65,6 +65,7 @@ func address(email string) string { return strings.ToLower(strings.TrimSpace(ema
 // UpsertPerson finds a native person by address, or makes one; of one that
 // exists only blank fields are filled (datapass.md, 3.4).
 func (t *Tx) UpsertPerson(ctx context.Context, a habilitation.Applicant) (Person, error) {
+	t.rights = true
 	row, err := t.q.UpsertPerson(ctx, db.UpsertPersonParams{
 		Email: address(a.Email), GivenName: a.GivenName, FamilyName: a.FamilyName, PhoneNumber: a.PhoneNumber, JobTitle: a.JobTitle,
 	})
@@ -73,6 +74,7 @@ func (t *Tx) UpsertPerson(ctx context.Context, a habilitation.Applicant) (Person
 
 // SetRoles replaces a native person's roles.
 func (t *Tx) SetRoles(ctx context.Context, id int64, roles []string) error {
+	t.rights = true
 	if roles == nil {
 		roles = []string{}
 	}
@@ -110,6 +112,7 @@ func (t *Tx) OrganizationBySIRET(ctx context.Context, siret string) (habilitatio
 // EnsureOrganization finds a native organisation by SIRET, or makes one under a
 // name that says that its own is not known (datapass.md, 2.4).
 func (t *Tx) EnsureOrganization(ctx context.Context, siret string) (habilitation.Organization, error) {
+	t.rights = true
 	found, err := t.OrganizationBySIRET(ctx, siret)
 	if !errors.Is(err, ErrNotFound) {
 		return found, err
@@ -122,6 +125,7 @@ func (t *Tx) EnsureOrganization(ctx context.Context, siret string) (habilitation
 
 // Link makes a person a member of an organisation. A link once verified stays so.
 func (t *Tx) Link(ctx context.Context, personID, organizationID int64, verified bool) error {
+	t.rights = true
 	return t.q.LinkPerson(ctx, personID, organizationID, verified)
 }
 
