@@ -241,13 +241,14 @@ func (l listing) conditions(q *sql, branch string, paired bool) string {
 	where := []string{"true"}
 	add := func(parts ...string) { where = append(where, strings.Join(parts, "")) }
 	// Where a form or its holders find the rows, the other filters only sift them:
-	// as expressions they cannot draw the planner to an index of theirs, of which
-	// it would read far more.
-	sift := func(column string) string {
+	// as tests of truth they keep their statistics and cannot draw the planner to
+	// an index of theirs, of which it would read far more.
+	sift := func(column, values string) {
+		test := ""
 		if branch == "form" || f.Organizations != nil || f.Applicants != nil {
-			return "(r." + column + " || '')"
+			test = " is true"
 		}
-		return "r." + column
+		add("(r.", column, " = any (", values, "))", test)
 	}
 	if branch != "" {
 		add("r.", branch, " = b.value")
@@ -255,10 +256,10 @@ func (l listing) conditions(q *sql, branch string, paired bool) string {
 	if paired {
 		add("r.state = s.state")
 	} else if f.States != nil {
-		add(sift("state"), " = any (", q.value(texts(f.States)), ")")
+		sift("state", q.value(texts(f.States)))
 	}
 	if f.Definitions != nil && branch != "definition" {
-		add(sift("definition"), " = any (", q.value(f.Definitions), ")")
+		sift("definition", q.value(f.Definitions))
 	}
 	if f.Forms != nil && branch != "form" {
 		add("r.form = any (", q.value(f.Forms), ")")
