@@ -109,12 +109,19 @@ func flags(env environment, name string) (*flag.FlagSet, *string) {
 	return fs, fs.String("config", "", "settings file (default passerelle.yml, where there is one)")
 }
 
+// parse has a fault told once, by run: flag would print it too, with the list of
+// the flags, which is shown when it is asked for.
 func parse(fs *flag.FlagSet, args []string) error {
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return &usageError{err.Error()}
+	out := fs.Output()
+	fs.SetOutput(io.Discard)
+	err := fs.Parse(args)
+	fs.SetOutput(out)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fs.Usage()
+		return err
+	case err != nil:
+		return &usageError{fmt.Sprintf("%s: %v (%s -h lists the flags)", fs.Name(), err, fs.Name())}
 	}
 	return nil
 }

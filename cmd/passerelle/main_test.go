@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -68,6 +69,22 @@ func TestTheStoryIsPlayedAndReportedAndLeavesNothing(t *testing.T) {
 	left, err := os.ReadDir(os.Getenv("TMPDIR"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("left on disk: %v %v", left, err)
+	}
+}
+
+func TestAWrongFlagIsToldOnceAndHelpListsTheFlags(t *testing.T) {
+	for _, args := range [][]string{{"serve", "--bogus"}, {"jobs", "--bogus"}, {"serve", "--only"}} {
+		var out, stderr bytes.Buffer
+		if status := run(t.Context(), environment{stdout: &out, stderr: &stderr}, args); status != 2 || strings.Count(stderr.String(), "\n") != 1 {
+			t.Errorf("%q: status %d, said %q", args, status, stderr.String())
+		}
+		if out.Len() != 0 || strings.Count(stderr.String(), strings.TrimLeft(args[1], "-")) != 1 {
+			t.Errorf("%q: said %q and %q", args, stderr.String(), out.String())
+		}
+	}
+	var stderr bytes.Buffer
+	if status := run(t.Context(), environment{stdout: &stderr, stderr: &stderr}, []string{"serve", "-h"}); status != 0 || !strings.Contains(stderr.String(), "-config") {
+		t.Errorf("status %d, said %q", status, stderr.String())
 	}
 }
 

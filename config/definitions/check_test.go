@@ -119,6 +119,10 @@ func TestEachFaultIsReportedWhereItIs(t *testing.T) {
 		"an unknown kind":          {map[string]string{d: strings.Replace(soundDefinition, "kind: api", "kind: apis", 1)}, []string{d + `:5:9: "apis" is not one of api, service`}},
 		"an unknown block":         {form("  steps: [{ name: basic_info }]\n"), []string{f + `:4:19: unknown block "basic_info" (did you mean "basic_infos"?)`}},
 		"an unknown class":         {map[string]string{f: strings.Replace(oneForm(""), "APIExemple", "ApiExemple", 1)}, []string{f + `:3:26: unknown class "ApiExemple" (did you mean "APIExemple"?)`}},
+		"an unknown class and an unknown editor": {
+			map[string]string{f: strings.Replace(oneForm("  service_provider_id: mgdiss\n"), "APIExemple", "ApiExemple", 1)},
+			[]string{f + `:3:26: unknown class "ApiExemple" (did you mean "APIExemple"?)`, f + `:4:24: unknown service provider "mgdiss" (did you mean "mgdis"?)`},
+		},
 		"a form without its class": {map[string]string{f: "api-exemple:\n  name: Libre\n"}, []string{f + `:2:3: "authorization_request" is missing`}},
 		"an unknown editor":        {form("  service_provider_id: mgdiss\n"), []string{f + `:4:24: unknown service provider "mgdiss" (did you mean "mgdis"?)`}},
 		"a uid with capitals":      {map[string]string{f: strings.Replace(oneForm(""), "api-", "Api-", 1)}, []string{f + `:1:1: the uid "Api-exemple" is not in kebab case`}},

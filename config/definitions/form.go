@@ -54,6 +54,7 @@ func (l *loader) form(m *mapping, key *yaml.Node) {
 		if class != "" && l.complete {
 			m.fault(m.at("authorization_request"), "unknown class %q%s", class, didYouMean(class, l.set.shortClasses()))
 		}
+		l.after(func() { l.checkProvider(m, f) })
 		return
 	}
 	l.inherit(f, d)
@@ -152,11 +153,15 @@ func (m *mapping) prefilled(n *yaml.Node) habilitation.PrefillValue {
 	return habilitation.PrefillValue{Text: strings.TrimSpace(m.reader.text(n))}
 }
 
-func (l *loader) checkForm(m *mapping, f *habilitation.Form, d *habilitation.Definition) {
+func (l *loader) checkProvider(m *mapping, f *habilitation.Form) {
 	if _, ok := l.set.ServiceProvider(f.ServiceProvider); !ok && f.ServiceProvider != "" {
 		m.fault(m.at("service_provider_id"), "unknown service provider %q%s", f.ServiceProvider,
 			didYouMean(f.ServiceProvider, l.set.providerIDs()))
 	}
+}
+
+func (l *loader) checkForm(m *mapping, f *habilitation.Form, d *habilitation.Definition) {
+	l.checkProvider(m, f)
 	if first := l.set.firstDefault(d.UID); f.Default && first != f {
 		m.warn(m.values["default"].key, "%q is already the default form of %q: the first one rules", first.UID, d.UID)
 	}

@@ -71,6 +71,9 @@ type Fixture struct {
 	// Reopen is the connector opened again by another process: what it kept in
 	// memory is gone. nil: the same one goes on.
 	Reopen func() connectors.KeyManager
+	// Off is the connector of a hub whose clock is ahead of the partner's by off;
+	// nil where the partner's cannot be told from the hub's.
+	Off func(off time.Duration) connectors.KeyManager
 	// Sick keeps the partner from writing, while it still answers 200 where a
 	// status alone would say that all is well; nil where it has no such state.
 	Sick func()
@@ -104,6 +107,7 @@ func Run(t *testing.T, open func(*testing.T) *Fixture) {
 	suite("issue", issueTests)
 	suite("rotation", rotationTests)
 	suite("expiry", expiryTests)
+	suite("clock", clockTests)
 	suite("revocation", revocationTests)
 	suite("reading", readingTests)
 	suite("partner", partnerTests)
@@ -127,6 +131,7 @@ func callerSecret(f *Fixture) bool   { return f.Declared.CallerSecret }
 func nativeExpiry(f *Fixture) bool   { return f.Declared.NativeExpiry }
 func anyGrace(f *Fixture) bool       { return f.Declared.Grace == connectors.GraceAny }
 func someGrace(f *Fixture) bool      { return f.Declared.Grace != connectors.GraceNone }
+func twoClocks(f *Fixture) bool      { return f.Off != nil && f.Advance != nil }
 func lookupByRef(f *Fixture) bool    { return f.Declared.LookupByRef }
 func lists(f *Fixture) bool          { return f.Declared.List }
 func subjectObjects(f *Fixture) bool { return f.Subjects != nil }

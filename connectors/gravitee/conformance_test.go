@@ -47,20 +47,21 @@ func TestGraviteeKeepsTheContract(t *testing.T) {
 			c.Retries, c.Breaker.Failures, c.Timeouts.Total = &none, 1000, 5*time.Second
 			return c
 		}
-		open := func(c gravitee.Config) connectors.KeyManager {
+		openAt := func(c gravitee.Config, now func() time.Time) connectors.KeyManager {
 			client, err := outbound.Partner("gravitee-test", c.Settings, zerolog.Nop())
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(client.CloseIdle)
 			m, err := c.Open(connectors.Deps{
-				Name: "gravitee-test", Owner: owner, Now: srv.Now, Partner: client, Ledger: ledger, Gate: ledger,
+				Name: "gravitee-test", Owner: owner, Now: now, Partner: client, Ledger: ledger, Gate: ledger,
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return m
 		}
+		open := func(c gravitee.Config) connectors.KeyManager { return openAt(c, srv.Now) }
 		plansOf := func(app string) []string {
 			plans := []string{}
 			for _, sub := range srv.Subscriptions() {
@@ -83,6 +84,9 @@ func TestGraviteeKeepsTheContract(t *testing.T) {
 			return len(values)
 		}
 		return &conformance.Fixture{
+			Off: func(off time.Duration) connectors.KeyManager {
+				return openAt(settings(graviteetest.DemoPlan), func() time.Time { return srv.Now().Add(off) })
+			},
 			Reopen:  func() connectors.KeyManager { return open(settings(graviteetest.DemoPlan)) },
 			Manager: open(settings(graviteetest.DemoPlan)), Misconfigured: open(settings("nowhere")), Owner: owner, Ledger: ledger,
 			Declared: connectors.Capabilities{

@@ -62,7 +62,7 @@ func (m *Manager) extend(ctx context.Context, op, app string, h connectors.Handl
 	if err != nil {
 		return err
 	}
-	keys = slices.DeleteFunc(keys, func(k held) bool { return k.key.dead(m.now()) })
+	keys = slices.DeleteFunc(keys, func(k held) bool { return k.key.dead() })
 	if len(keys) == 0 {
 		return nil
 	}

@@ -29,10 +29,9 @@ func fingerprint(value connectors.Secret) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// dead: it can never pass again by itself. A paused key is not dead.
-func (k apiKey) dead(now time.Time) bool {
-	return k.Revoked || k.Expired || (k.ExpireAt != nil && !k.ExpireAt.After(now))
-}
+// dead: it can never pass again by itself. A paused key is not dead. Of an end
+// the manager's own clock is the judge.
+func (k apiKey) dead() bool { return k.Revoked || k.Expired }
 
 // end is when it stops by itself; zero: never.
 func (k apiKey) end() time.Time {
@@ -115,7 +114,7 @@ func (m *Manager) revoke(ctx context.Context, op string, h held) error {
 	switch {
 	case connectors.Is(err, connectors.NotFound):
 		return nil
-	case err == nil && !revoked.dead(m.now()):
+	case err == nil && !revoked.dead():
 		return m.fail(op, connectors.Temporary, "key %s still lives after its revocation", h.key.ID)
 	}
 	return err

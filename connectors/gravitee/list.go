@@ -69,7 +69,7 @@ func (m *Manager) credentialsOf(ctx context.Context, op string, app application,
 	groups := map[string][]held{}
 	var order []string
 	for _, key := range keys {
-		if key.key.dead(m.now()) {
+		if key.key.dead() {
 			continue
 		}
 		print := fingerprint(key.key.Value)

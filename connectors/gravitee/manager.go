@@ -184,7 +184,7 @@ func (m *Manager) endOld(ctx context.Context, op string, h connectors.Handle, ol
 	var last time.Time
 	for _, key := range keys {
 		now := m.now()
-		if key.key.dead(now) {
+		if key.key.dead() {
 			continue
 		}
 		end := earlier(endBefore(all, key), until)
@@ -236,7 +236,7 @@ func (m *Manager) Expire(ctx context.Context, h connectors.Handle, at time.Time)
 	if !at.After(m.now()) {
 		return m.Revoke(ctx, h)
 	}
-	live := slices.DeleteFunc(keys, func(k held) bool { return k.key.dead(m.now()) })
+	live := slices.DeleteFunc(keys, func(k held) bool { return k.key.dead() })
 	if len(live) == 0 {
 		return m.fail(op, connectors.Rejected, "the key of %s has ended already", h.Ref)
 	}
@@ -257,7 +257,7 @@ func (m *Manager) Revoke(ctx context.Context, h connectors.Handle) error {
 		return err
 	}
 	for _, key := range keys {
-		if !key.key.dead(m.now()) {
+		if !key.key.dead() {
 			if err := m.revoke(ctx, op, key); err != nil {
 				return err
 			}
@@ -269,10 +269,10 @@ func (m *Manager) Revoke(ctx context.Context, h connectors.Handle) error {
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(others, func(o held) bool { return o.key.ID == key.key.ID && !o.key.dead(m.now()) }) {
+		if slices.ContainsFunc(others, func(o held) bool { return o.key.ID == key.key.ID && !o.key.dead() }) {
 			return m.fail(op, connectors.Temporary, "key %s still lives after its revocation", key.key.ID)
 		}
-		if !slices.ContainsFunc(others, func(o held) bool { return !o.key.dead(m.now()) }) {
+		if !slices.ContainsFunc(others, func(o held) bool { return !o.key.dead() }) {
 			if err := m.closeSubscription(ctx, op, key.sub); err != nil {
 				return err
 			}

@@ -134,7 +134,7 @@ func (m *Manager) ownKey(op string, w want, keys []held) (placed, bool, error) {
 		return placed{}, false, nil
 	}
 	switch own := keys[at]; {
-	case own.key.dead(m.now()):
+	case own.key.dead():
 		return placed{}, false, m.fail(op, connectors.Conflict, "key %s of %s is there and was ended", own.key.ID, w.ref)
 	case own.key.Paused:
 		return placed{}, false, m.fail(op, connectors.Conflict, "key %s of %s was paused by a person", own.key.ID, w.ref)
@@ -176,7 +176,7 @@ func (m *Manager) settle(ctx context.Context, op string, w want, p placed, keys 
 	}
 	now := m.now()
 	for _, other := range keys {
-		if other.key.ID == p.key.ID || other.key.dead(now) || (w.old != nil && w.old.matches(other.key)) {
+		if other.key.ID == p.key.ID || other.key.dead() || (w.old != nil && w.old.matches(other.key)) {
 			continue
 		}
 		end, known := p.before.Ends[other.key.ID]

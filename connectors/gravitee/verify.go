@@ -42,7 +42,7 @@ func (m *Manager) VerifyRevoked(ctx context.Context, h connectors.Handle) (conne
 		return connectors.Unknown, err
 	}
 	for _, key := range keys {
-		if !key.key.dead(m.now()) {
+		if !key.key.dead() {
 			return connectors.Alive, nil
 		}
 	}
@@ -73,7 +73,7 @@ func (m *Manager) neverIssued(ctx context.Context, op, app string, h connectors.
 			}
 			for _, key := range keys {
 				ours, err := m.isOurs(ctx, op, key.key)
-				if err != nil || (!ours && !key.key.dead(m.now())) {
+				if err != nil || (!ours && !key.key.dead()) {
 					return connectors.Unknown, err
 				}
 			}
@@ -142,8 +142,7 @@ func (m *Manager) Lookup(ctx context.Context, h connectors.Handle) (connectors.F
 
 // found describes one credential from all its keys.
 func (m *Manager) found(ref string, app application, keys []held) connectors.Found {
-	now := m.now()
-	live := slices.DeleteFunc(slices.Clone(keys), func(k held) bool { return k.key.dead(now) || !k.sub.open() })
+	live := slices.DeleteFunc(slices.Clone(keys), func(k held) bool { return k.key.dead() || !k.sub.open() })
 	passing := slices.DeleteFunc(slices.Clone(live), func(k held) bool { return k.key.Paused || k.sub.Status != statusAccepted })
 	f := connectors.Found{Owner: ownerOf(app.Description), Live: connectors.Dead}
 	shown := live

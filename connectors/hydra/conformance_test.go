@@ -134,6 +134,9 @@ func simulated(t *testing.T, version hydratest.Version, change ...func(*hydra.Co
 	missing := c
 	missing.PublicURL = srv.AdminURL()
 	f.Manager, f.Misconfigured = open(t, srv.Now, c, owner), open(t, srv.Now, missing, owner)
+	f.Off = func(off time.Duration) connectors.KeyManager {
+		return open(t, func() time.Time { return srv.Now().Add(off) }, c, owner)
+	}
 	f.Reopen = func() connectors.KeyManager { return open(t, srv.Now, c, owner) }
 	f.Stranger = open(t, srv.Now, c, conformance.StrangersName)
 	f.Now, f.Advance = srv.Now, func(d time.Duration) { srv.Advance(d) }

@@ -21,7 +21,7 @@ import (
 func (m *Manager) found(s standing, ref string) connectors.Found {
 	return connectors.Found{
 		Handle: connectors.Handle{Ref: ref, Subject: s.ClientID, ID: s.ClientID}, Owner: s.Attributes[attrOwner],
-		Scopes: m.config.Grants[s.definition].scopes(s.Optional), ExpiresAt: s.until, Live: s.live(m.now()),
+		Scopes: m.config.Grants[s.definition].scopes(s.Optional), ExpiresAt: s.until, Live: s.live(m.theirs.Now()),
 	}
 }
 

@@ -51,12 +51,17 @@ func settings(srv *keycloaktest.Server) keycloak.Config {
 
 func open(t *testing.T, srv *keycloaktest.Server, c keycloak.Config, ledger connectors.Ledger, owner string) connectors.KeyManager {
 	t.Helper()
+	return openAt(t, srv, c, ledger, owner, srv.Now)
+}
+
+func openAt(t *testing.T, srv *keycloaktest.Server, c keycloak.Config, ledger connectors.Ledger, owner string, now func() time.Time) connectors.KeyManager {
+	t.Helper()
 	client, err := outbound.Partner("keycloak-test", c.Settings, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.CloseIdle)
-	m, err := c.Open(connectors.Deps{Name: "keycloak-test", Owner: owner, Now: srv.Now, Partner: client, Ledger: ledger})
+	m, err := c.Open(connectors.Deps{Name: "keycloak-test", Owner: owner, Now: now, Partner: client, Ledger: ledger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +105,9 @@ func fixture(t *testing.T, opts keycloaktest.Options, change func(*keycloak.Conf
 	missing.Grants = map[string]keycloak.Grant{"api_demo": {Base: []string{"nowhere"}}}
 	ledger := conformance.NewMemory()
 	f := &conformance.Fixture{
+		Off: func(off time.Duration) connectors.KeyManager {
+			return openAt(t, srv, c, ledger, owner, func() time.Time { return srv.Now().Add(off) })
+		},
 		Reopen:  func() connectors.KeyManager { return open(t, srv, c, ledger, owner) },
 		Manager: open(t, srv, c, ledger, owner), Misconfigured: open(t, srv, missing, ledger, owner), Owner: owner, Ledger: ledger,
 		Stranger: open(t, srv, c, conformance.NewMemory(), conformance.StrangersName), OneObject: true, OneOld: true,

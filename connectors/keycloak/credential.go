@@ -168,12 +168,12 @@ func (m *Manager) told(ctx context.Context, op string, r connectors.RotateReques
 	}
 	until := c.end(attrRotatedEnd)
 	if until.IsZero() {
-		until = m.now().Add(m.config.RotatedPeriod).UTC()
+		until = m.theirs.Now().Add(m.config.RotatedPeriod).UTC()
 	}
 	if end := made.ExpiresAt; !end.IsZero() && end.Before(until) {
 		until = end // no old secret is taken after the current one's end
 	}
-	if before == "" || before != old || m.now().Unix() > until.Unix() {
+	if before == "" || before != old || m.theirs.Now().Unix() > until.Unix() {
 		return rotation, nil
 	}
 	rotation.Overlap, rotation.OldUntil = connectors.OverlapFixed, until
@@ -235,7 +235,7 @@ func (m *Manager) VerifyRevoked(ctx context.Context, h connectors.Handle) (conne
 	if err != nil {
 		return connectors.Unknown, err
 	}
-	return s.live(m.now()), nil
+	return s.live(m.theirs.Now()), nil
 }
 
 // Lookup says what Keycloak holds for a credential.

@@ -18,6 +18,7 @@ type Manager struct {
 	config      Config
 	name, owner string
 	now         func() time.Time
+	theirs      *outbound.Clock
 	http        connectors.HTTPDoer
 	ledger      connectors.Ledger
 	session     session
@@ -45,7 +46,7 @@ func (c Config) Open(deps connectors.Deps) (connectors.KeyManager, error) {
 	if !searchable(deps.Owner) {
 		return nil, fmt.Errorf("keycloak: the hub's name %q cannot be searched for: it needs one word without colon and quotes", deps.Owner)
 	}
-	return &Manager{config: c, name: deps.Name, owner: deps.Owner, now: deps.Now, http: deps.Partner, ledger: deps.Ledger}, nil
+	return &Manager{config: c, name: deps.Name, owner: deps.Owner, now: deps.Now, theirs: outbound.NewClock(deps.Now), http: deps.Partner, ledger: deps.Ledger}, nil
 }
 
 // overlaps: the realm's policy keeps the old secret for a period.
@@ -92,6 +93,7 @@ func (m *Manager) do(ctx context.Context, c call) (*outbound.Answer, error) {
 			Params: params, Query: c.query, Header: http.Header{"Authorization": {"Bearer " + token.Reveal()}},
 			In: c.in, Out: c.out, Expect: c.expect, Secrets: []connectors.Secret{c.secret, token},
 		})
+		m.theirs.Saw(answer)
 		if answer != nil && answer.Status == http.StatusUnauthorized && !again {
 			m.session.drop(token)
 			continue

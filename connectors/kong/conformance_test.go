@@ -47,17 +47,17 @@ func settings(srv *kongtest.Server) kong.Config {
 
 func open(t *testing.T, srv *kongtest.Server, c kong.Config) connectors.KeyManager {
 	t.Helper()
-	return openAs(t, srv, c, owner)
+	return openAs(t, srv, c, owner, srv.Now)
 }
 
-func openAs(t *testing.T, srv *kongtest.Server, c kong.Config, owner string) connectors.KeyManager {
+func openAs(t *testing.T, srv *kongtest.Server, c kong.Config, owner string, now func() time.Time) connectors.KeyManager {
 	t.Helper()
 	client, err := outbound.Partner("kong-test", c.Settings, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.CloseIdle)
-	m, err := c.Open(connectors.Deps{Name: "kong-test", Owner: owner, Now: srv.Now, Partner: client})
+	m, err := c.Open(connectors.Deps{Name: "kong-test", Owner: owner, Now: now, Partner: client})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,9 +81,12 @@ func TestKongKeepsTheContract(t *testing.T) {
 			return n
 		}
 		return &conformance.Fixture{
+			Off: func(off time.Duration) connectors.KeyManager {
+				return openAs(t, srv, c, owner, func() time.Time { return srv.Now().Add(off) })
+			},
 			Reopen:  func() connectors.KeyManager { return open(t, srv, c) },
 			Manager: open(t, srv, c), Misconfigured: open(t, srv, missing), Owner: owner,
-			Stranger: openAs(t, srv, c, conformance.StrangersName),
+			Stranger: openAs(t, srv, c, conformance.StrangersName, srv.Now),
 			Declared: connectors.Capabilities{
 				CallerSecret: true, MultiSecret: true, Grace: connectors.GraceAny, NativeExpiry: true, SecretReadable: true,
 				LookupByRef: true, List: true, RevocationBound: 5 * time.Second, GrantModel: connectors.GrantsOnSubject,

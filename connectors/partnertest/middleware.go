@@ -29,6 +29,7 @@ func (s *Server) Wrap(side string, h http.Handler) http.Handler {
 
 func (s *Server) serve(side string, h http.Handler, w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
+	w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat)) // by the partner's clock
 	call := &rawCall{
 		Call: Call{
 			Side: side, Method: r.Method, Header: r.Header.Clone(), At: s.Now(),

@@ -52,12 +52,17 @@ func settings(srv *tyktest.Server) tyk.Config {
 
 func open(t *testing.T, srv *tyktest.Server, c tyk.Config, ledger *conformance.Memory, owner string) connectors.KeyManager {
 	t.Helper()
+	return openAt(t, srv, c, ledger, owner, srv.Now)
+}
+
+func openAt(t *testing.T, srv *tyktest.Server, c tyk.Config, ledger *conformance.Memory, owner string, now func() time.Time) connectors.KeyManager {
+	t.Helper()
 	client, err := outbound.Partner("tyk-test", c.Settings, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.CloseIdle)
-	m, err := c.Open(connectors.Deps{Name: "tyk-test", Owner: owner, Now: srv.Now, Partner: client, Ledger: ledger})
+	m, err := c.Open(connectors.Deps{Name: "tyk-test", Owner: owner, Now: now, Partner: client, Ledger: ledger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +114,9 @@ func fixture(t *testing.T, listing bool) *conformance.Fixture {
 	missing.Grants = map[string]tyk.Grant{"api_demo": {Policies: []string{"nowhere"}}}
 	ledger := conformance.NewMemory()
 	return &conformance.Fixture{
+		Off: func(off time.Duration) connectors.KeyManager {
+			return openAt(t, srv, c, ledger, owner, func() time.Time { return srv.Now().Add(off) })
+		},
 		Reopen:  func() connectors.KeyManager { return open(t, srv, c, ledger, owner) },
 		Manager: open(t, srv, c, ledger, owner), Misconfigured: open(t, srv, missing, ledger, owner), Owner: owner, Ledger: ledger,
 		Stranger: open(t, srv, c, conformance.NewMemory(), conformance.StrangersName),

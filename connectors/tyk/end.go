@@ -34,7 +34,7 @@ func (m *Manager) Rotate(ctx context.Context, r connectors.RotateRequest) (conne
 	}
 	old, err := m.read(ctx, op, hash)
 	switch {
-	case connectors.Is(err, connectors.NotFound), err == nil && old.dead(m.now()):
+	case connectors.Is(err, connectors.NotFound), err == nil && old.dead(m.theirs.Now()):
 		return rotation, nil
 	case err != nil:
 		return connectors.Rotation{}, err
@@ -77,7 +77,7 @@ func (m *Manager) Expire(ctx context.Context, h connectors.Handle, at time.Time)
 		return err
 	case at.Unix() <= m.now().Unix():
 		return m.revoke(ctx, op, hash)
-	case k.dead(m.now()):
+	case k.dead(m.theirs.Now()):
 		return m.fail(op, connectors.Rejected, "the key of %s has ended already", h.Ref)
 	}
 	_, err = m.setEnd(ctx, op, hash, k, at)
@@ -123,7 +123,7 @@ func (m *Manager) VerifyRevoked(ctx context.Context, h connectors.Handle) (conne
 	}
 	k, err := m.read(ctx, op, hash)
 	switch {
-	case connectors.Is(err, connectors.NotFound), err == nil && k.dead(m.now()):
+	case connectors.Is(err, connectors.NotFound), err == nil && k.dead(m.theirs.Now()):
 		return connectors.Dead, nil
 	case err != nil:
 		return connectors.Unknown, err

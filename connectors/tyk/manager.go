@@ -19,6 +19,7 @@ type Manager struct {
 	config      Config
 	name, owner string
 	now         func() time.Time
+	theirs      *outbound.Clock
 	http        connectors.HTTPDoer
 	ledger      connectors.Ledger
 }
@@ -43,7 +44,7 @@ func (c Config) Open(deps connectors.Deps) (connectors.KeyManager, error) {
 	if deps.Name == "" || deps.Owner == "" || deps.Now == nil || deps.Partner == nil || deps.Ledger == nil {
 		return nil, errors.New("tyk: name, owner, clock, outbound client and ledger are needed")
 	}
-	m := &Manager{config: c, name: deps.Name, owner: deps.Owner, now: deps.Now, http: deps.Partner, ledger: deps.Ledger}
+	m := &Manager{config: c, name: deps.Name, owner: deps.Owner, now: deps.Now, theirs: outbound.NewClock(deps.Now), http: deps.Partner, ledger: deps.Ledger}
 	if c.Listing {
 		return Lister{m}, nil
 	}
@@ -73,6 +74,7 @@ func (m *Manager) do(ctx context.Context, c call) error {
 		Header: http.Header{"X-Tyk-Authorization": {m.config.Secret.Reveal()}}, In: c.in, Out: c.out,
 		Secrets: append(c.secrets, m.config.Secret),
 	})
+	m.theirs.Saw(answer)
 	var e *connectors.Error
 	if !errors.As(err, &e) {
 		return err

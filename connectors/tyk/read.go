@@ -64,7 +64,7 @@ func (m *Manager) found(hash string, k key, there map[string]policy) connectors.
 	})
 	live := connectors.Alive
 	switch {
-	case k.dead(m.now()):
+	case k.dead(m.theirs.Now()):
 		live = connectors.Dead
 	case k.Inactive || len(held) == 0:
 		live = connectors.Unknown

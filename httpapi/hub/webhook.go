@@ -452,7 +452,7 @@ func (h *Handler) endpointHealth(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s, err := h.Store.EndpointState(r.Context(), e.ID, time.Now())
+	s, err := h.Store.EndpointState(r.Context(), e.ID, h.Registry.Now())
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -34,7 +33,7 @@ func (h *Handler) showEndpoints(w http.ResponseWriter, r *http.Request, result *
 		http.Error(w, "Numéro illisible", http.StatusBadRequest)
 		return
 	}
-	states, err := h.Store.EndpointStates(r.Context(), after, 0, endpointsPerPage, time.Now())
+	states, err := h.Store.EndpointStates(r.Context(), after, 0, endpointsPerPage, h.Registry.Now())
 	if err != nil {
 		h.unavailable(w, r, err)
 		return

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/internal/registry"
@@ -131,6 +132,38 @@ func TestAChangeThatCommitsLateIsSeenAllTheSame(t *testing.T) {
 	time.Sleep(time.Second)
 	if says(t, i, id.String()).Active {
 		t.Error("it was missed")
+	}
+}
+
+func TestAReplicaThatCannotKnowRefusesToSay(t *testing.T) {
+	t.Parallel()
+	b := openLife(t)
+	id := b.granted(t)
+	i, _ := b.replica(t, jti{}, 1000)
+	kept(t, i, id.String())
+	config := b.pool.Config().ConnConfig.Copy()
+	name := config.Database
+	config.Database = "postgres"
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	allow := func(allowed bool) {
+		t.Helper()
+		text := fmt.Sprintf("alter database %s with allow_connections %t", pgx.Identifier{name}.Sanitize(), allowed)
+		if _, err := conn.Exec(context.WithoutCancel(t.Context()), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allow(false)
+	defer allow(true)
+	if _, err := conn.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_stat_activity where datname = $1`, name); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	if answer, err := i.Introspect(t.Context(), id.String(), []string{"*"}); err == nil {
+		t.Errorf("it says %+v", answer)
 	}
 }
 

@@ -189,6 +189,9 @@ func New(s *store.Store, outbox Outbox, catalogue Catalogue, policies Policies, 
 // Run serves Receive until ctx ends, then finishes what was taken in.
 func (r *Registry) Run(ctx context.Context) { r.inbox.Run(ctx) }
 
+// Now is the time by the hub's clock, by which what is recorded is dated.
+func (r *Registry) Now() time.Time { return r.now() }
+
 // Command is a change of state. Commands are made by this package's types only.
 type Command interface {
 	apply(ctx context.Context, u *unit) error

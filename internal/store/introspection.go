@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/passerelle-hub/passerelle/internal/store/db"
 )
@@ -50,12 +50,13 @@ type Changes struct {
 	Keys        string      // ids of the keys that sign access tokens, one space between two
 }
 
-// ChangeFeed reads which credentials changed, over a connection of its own: it
-// must not wait behind those whom it keeps from asking.
+// ChangeFeed reads which credentials changed, over a connection of its own beside
+// the pool's: it must not wait behind those whom it keeps from asking, and the
+// pool's end must not wait for it.
 type ChangeFeed struct {
 	store   *Store
 	purpose string
-	conn    *pgxpool.Conn
+	conn    *pgx.Conn
 }
 
 // NewChangeFeed gives a feed that also tells the signing keys of a purpose.
@@ -71,20 +72,25 @@ func (f *ChangeFeed) Since(ctx context.Context, next int64) (Changes, error) {
 		if err != nil {
 			return Changes{}, err
 		}
-		f.conn = conn
+		f.conn = conn.Hijack()
 	}
 	row, err := db.New(f.conn).CredentialChanges(ctx, next, f.purpose)
 	if err != nil {
-		f.Close() // the pool drops a connection that is broken
+		f.Close() // the next look has a new one
 		return Changes{}, err
 	}
 	return Changes{Next: row.Next, Credentials: row.Changed, Keys: row.Keys}, nil
 }
 
-// Close gives the connection back.
+// closeLimit bounds how long a connection is said goodbye to.
+const closeLimit = time.Second
+
+// Close ends the connection.
 func (f *ChangeFeed) Close() {
 	if f.conn != nil {
-		f.conn.Release()
+		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+		defer cancel()
+		_ = f.conn.Close(ctx) // it may be broken already
 		f.conn = nil
 	}
 }
