@@ -209,7 +209,10 @@ func (w *world) join(ctx context.Context) error {
 		w.subscription = w.datapass.AddSubscription(datapasstest.Subscription{
 			Definition: definition, URL: w.publicURL + "/webhooks/datapass/" + demoSource, Secret: w.secret,
 		})
-		key, err := w.hub.addEndpoint(ctx, definition, w.receiverURL+"/"+definition, "fournisseur de la démonstration", []string{"*"})
+		id, key, err := w.hub.addEndpoint(ctx, definition, w.receiverURL+"/"+definition, "fournisseur de la démonstration", []string{"*"})
+		if err == nil { // its receiver learns the secret below: no test event could pass yet
+			err = w.hub.registry.Record(ctx, &registry.EnableEndpoint{EndpointTarget: asOperator(id), Untested: true})
+		}
 		if err != nil {
 			return err
 		}

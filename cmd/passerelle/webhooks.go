@@ -34,6 +34,7 @@ func webhooks(ctx context.Context, env environment, args []string) error {
 	definition := fs.String("definition", "", "the definition it is told of")
 	events := fs.String("events", "*", "the events it is told of, comma separated; * for all")
 	description := fs.String("description", "", "for people")
+	untested := fs.Bool("untested", false, "enable the new endpoint without sending it a test event first")
 	if err := parse(fs, args); err != nil {
 		return err
 	}
@@ -48,11 +49,20 @@ func webhooks(ctx context.Context, env environment, args []string) error {
 			}
 			return nil
 		}
-		key, err := h.addEndpoint(ctx, *definition, *target, *description, split(*events))
+		id, key, err := h.addEndpoint(ctx, *definition, *target, *description, split(*events))
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(env.stdout, "secret (X-Hub-Signature-256)   %s\nsecret (Standard Webhooks)     %s\nThe secret is not shown again.\n", key.Hex().Reveal(), key.Whsec().Reveal())
+		if *untested {
+			err = h.registry.Record(ctx, &registry.EnableEndpoint{EndpointTarget: asOperator(id), Untested: true})
+		} else {
+			err = h.testAndEnable(ctx, id)
+		}
+		if err != nil {
+			return fmt.Errorf("endpoint %d is there, and disabled: %w", id, err)
+		}
+		fmt.Fprintf(env.stdout, "endpoint %d is enabled\n", id)
 		return nil
 	})
 }
@@ -66,19 +76,41 @@ func withoutQuery(raw string) string {
 	return u.String()
 }
 
-func (h *hub) addEndpoint(ctx context.Context, definition, target, description string, events []string) (webhook.Key, error) {
+func asOperator(id int64) registry.EndpointTarget {
+	return registry.EndpointTarget{Caller: registry.Subscriber{Operator: true}, ID: id}
+}
+
+// testAndEnable enables an endpoint that takes its test event.
+func (h *hub) testAndEnable(ctx context.Context, id int64) error {
+	target := asOperator(id)
+	test, err := h.tester().Test(ctx, &target)
+	switch {
+	case err != nil:
+		return err
+	case !test.Passed && test.Status == 0:
+		return fmt.Errorf("its test did not pass (%s): mend it, then test and enable it on the ops page or by the API", test.ErrorClass)
+	case !test.Passed:
+		return fmt.Errorf("its test did not pass (status %d): mend it, then test and enable it on the ops page or by the API", test.Status)
+	}
+	return h.registry.Record(ctx, &registry.EnableEndpoint{EndpointTarget: asOperator(id)})
+}
+
+// addEndpoint makes an endpoint, disabled as all new ones are.
+func (h *hub) addEndpoint(ctx context.Context, definition, target, description string, events []string) (int64, webhook.Key, error) {
 	if _, known := h.catalogue.Definition(definition); !known {
-		return webhook.Key{}, &usageError{"--definition names none of the catalogue's definitions"}
+		return 0, webhook.Key{}, &usageError{"--definition names none of the catalogue's definitions"}
 	}
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return webhook.Key{}, errors.New("the URL of an endpoint is https://host/path")
+		return 0, webhook.Key{}, errors.New("the URL of an endpoint is https://host/path")
 	}
 	key := webhook.NewKey()
-	return key, h.registry.Record(ctx, &registry.AddEndpoint{Endpoint: store.NewEndpoint{
+	add := &registry.AddEndpoint{Endpoint: store.NewEndpoint{
 		Definition: definition, URL: target, Description: description, Events: events, Format: store.FormatStandard,
-		Secrets: []store.EndpointSecret{{Value: key.Hex().Reveal()}}, MaxInFlight: defaultInFlight, Enabled: true, TestedURL: target,
-	}})
+		Secrets: []store.EndpointSecret{{Value: key.Hex().Reveal()}}, MaxInFlight: defaultInFlight,
+	}}
+	err = h.registry.Record(ctx, add)
+	return add.ID, key, err
 }
 
 // defaultInFlight is how many deliveries an endpoint gets at once, unless its owner says otherwise.
