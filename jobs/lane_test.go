@@ -479,3 +479,41 @@ func TestOneThatHangsDelaysNobodyElse(t *testing.T) {
 		t.Errorf("%d deliveries at once to an endpoint that takes 5", n)
 	}
 }
+
+func TestWhatWaitsStaysWhileItsEndpointIsDisabledAndLeavesOnceEnabled(t *testing.T) {
+	t.Parallel()
+	y := newYard(t, nil)
+	id := y.endpoint(nil)
+	y.receiver.SetAnswer("", webhooktest.Answer{Status: 503})
+	failed := y.tell("d", "a", 1)
+	y.untilAttempts(1)
+	operator := registry.EndpointTarget{Caller: registry.Subscriber{Operator: true}, ID: id}
+	if err := y.registry.Record(t.Context(), &registry.StopEndpoint{EndpointTarget: operator}); err != nil {
+		t.Fatal(err)
+	}
+	waits := y.count(`select count(*) from delivery`)
+	y.receiver.SetAnswer("", webhooktest.Answer{Status: 200})
+	for range 4 { // its retry is due several times over
+		y.advance(10 * time.Minute)
+		time.Sleep(50 * time.Millisecond)
+	}
+	if n := y.attempts(); n != 1 {
+		t.Fatalf("%d tries at a disabled endpoint", n)
+	}
+	if n := y.count(`select count(*) from delivery`); n != waits {
+		t.Fatalf("%d deliveries are there, %d before", n, waits)
+	}
+	if err := y.registry.Record(t.Context(), &registry.EnableEndpoint{EndpointTarget: operator, Untested: true}); err != nil {
+		t.Fatal(err)
+	}
+	after := y.tell("d", "b", 1)
+	y.advance(10 * time.Minute)
+	y.drained()
+	got := map[string]int{}
+	for _, d := range y.receiver.Deliveries() {
+		got[d.ID]++
+	}
+	if got[failed.String()] != 2 || got[after.String()] != 1 {
+		t.Errorf("%s arrived %d times, %s %d times", failed, got[failed.String()], after, got[after.String()])
+	}
+}

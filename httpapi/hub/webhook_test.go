@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/connectors"
+	"github.com/passerelle-hub/passerelle/connectors/outbound"
 	"github.com/passerelle-hub/passerelle/connectors/webhook"
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
 	"github.com/passerelle-hub/passerelle/internal/eventtype"
@@ -411,5 +413,34 @@ func TestAnEditorIsToldOfItsOwnRequestsAlone(t *testing.T) {
 	s.get("/webhooks", member).into(http.StatusOK, &page)
 	if len(page.Webhooks) != 2 {
 		t.Errorf("%+v", page)
+	}
+}
+
+func TestANameThatLeadsToAPrivateAddressIsRefusedWhenItIsTested(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	guarded, err := outbound.Public(outbound.PublicSettings{Ports: []int{443, 8443}}, zerolog.Nop()) // allows nothing private
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.handler.Tester.Deliverer = webhook.New(guarded)
+	dev := s.developer()
+	e := s.subscribe(dev, subscription("https://localhost:8443/", nil)) // what a name leads to is judged when it is dialled
+	if e.Enabled {
+		t.Error("it is enabled untested")
+	}
+	var result struct {
+		Passed bool    `json:"passed"`
+		Status *int    `json:"status"`
+		Class  *string `json:"error_class"`
+		Error  *string `json:"error"`
+	}
+	a := s.onEndpoint(e.ID, "test", dev, nil)
+	a.into(http.StatusOK, &result)
+	if result.Passed || result.Status != nil || result.Class == nil || *result.Class != "blocked" {
+		t.Errorf("its test: %s", a.body)
+	}
+	if got := s.onEndpoint(e.ID, "enable", dev, nil).problem(); got != "409 endpoint_not_tested" {
+		t.Error(got)
 	}
 }
