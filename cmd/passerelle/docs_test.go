@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -75,4 +76,37 @@ func wordAfter(text, word string) string {
 		return words[i+1]
 	}
 	return ""
+}
+
+// The sample for gateways, about a key of the built-in issuer.
+func TestTheSampleOfGatewaysAsksAboutAKeyAndEndsIt(t *testing.T) {
+	t.Parallel()
+	w := openPartnersOnly(t)
+	w.startHub(t, io.Discard)
+	if err := w.join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g, err := w.approve(t.Context(), "api_entreprise")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, secret, err := w.hub.addClient(t.Context(), "passerelle", []string{"introspect", "revoke"}, []string{"api_entreprise"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := docs.Sample("interroger-cle.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", code.Text)
+	cmd.Env = append(os.Environ(), "PASSERELLE="+w.publicURL, "CLIENT_ID="+id.String(), "CLIENT_SECRET="+secret, "CLE="+w.lastKey(t, g, 1))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, want := range []string{`"active":true`, `"aud":"api_entreprise"`, `"siret":"`, `{"active":false}`, `"keys":[`} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %s in %s", want, out)
+		}
+	}
 }

@@ -202,11 +202,48 @@ func (h *Handler) readJSON(w http.ResponseWriter, r *http.Request, into any) ([]
 	var wrong *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &wrong) && wrong.Field != "":
-		return nil, wrongType(wrong)
+		return nil, wrongTypes(body, into, wrong)
 	case err != nil:
 		return nil, errBody
 	}
 	return body, nil
+}
+
+const mostWrongTypes = 20 // named at once
+
+// wrongTypes names every key whose value is of another type: the decoder tells
+// the first alone, so that it is read again without each.
+func wrongTypes(body []byte, into any, wrong *json.UnmarshalTypeError) *failure {
+	f := wrongType(wrong)
+	var whole map[string]any
+	if json.Unmarshal(body, &whole) != nil {
+		return f
+	}
+	for len(f.errors) < mostWrongTypes && without(whole, strings.Split(wrong.Field, ".")) {
+		rest, err := json.Marshal(whole)
+		if err != nil || !errors.As(json.Unmarshal(rest, into), &wrong) || wrong.Field == "" {
+			break
+		}
+		f.errors = append(f.errors, wrongType(wrong).errors...)
+	}
+	return f
+}
+
+// without drops what a path leads to, and reports whether it was there.
+func without(value map[string]any, path []string) bool {
+	for name, inner := range value {
+		if !strings.EqualFold(name, path[0]) { // as the decoder matches
+			continue
+		}
+		if len(path) == 1 {
+			delete(value, name)
+			return true
+		}
+		if deeper, ok := inner.(map[string]any); ok && without(deeper, path[1:]) {
+			return true
+		}
+	}
+	return false
 }
 
 // wrongType names the key whose value is of another type.

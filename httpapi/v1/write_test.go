@@ -114,11 +114,20 @@ func TestACreationThatIsRefusedSaysWhyAndMakesNothing(t *testing.T) {
 		"an applicant of text":    {creation(map[string]any{"applicant": "jeanne"}), []string{"422 Demandeur invalide: Le paramètre « applicant » doit être un objet. [/applicant]"}},
 		"a demande of text":       {map[string]any{"demande": "tout"}, []string{"422 Demande invalide: Le paramètre « demande » doit être un objet. [/demande]"}},
 		"a form that is a number": {creation(map[string]any{"form_uid": 12}), []string{"422 Demande invalide: Le paramètre « form_uid » doit être un texte. [/form_uid]"}},
-		"a SIRET too short":       {creation(map[string]any{"organization": map[string]any{"siret": "123"}}), []string{"422 Organisation invalide: Le numéro SIRET ne possède pas 14 chiffres. [/organization/siret]"}},
-		"a list at the top":       {"[]", []string{"400 Corps illisible: Le corps n’est pas un objet JSON complet."}},
-		"half a body":             {`{"demande":`, []string{"400 Corps illisible: Le corps n’est pas un objet JSON complet."}},
-		"two bodies":              {`{"demande":{}}{}`, []string{"400 Corps illisible: Le corps n’est pas un objet JSON complet."}},
-		"an empty body":           {"", []string{"400 Corps illisible: Le corps n’est pas un objet JSON complet."}},
+		"several wrong types": {
+			creation(map[string]any{"form_uid": 12, "applicant": map[string]any{"email": 3, "given_name": []int{1}}, "organization": map[string]any{"siret": 5}}),
+			[]string{
+				"422 Demandeur invalide: Le paramètre « applicant.email » doit être un texte. [/applicant/email]",
+				"422 Demandeur invalide: Le paramètre « applicant.given_name » doit être un texte. [/applicant/given_name]",
+				"422 Demande invalide: Le paramètre « form_uid » doit être un texte. [/form_uid]",
+				"422 Organisation invalide: Le paramètre « organization.siret » doit être un texte. [/organization/siret]",
+			},
+		},
+		"a SIRET too short": {creation(map[string]any{"organization": map[string]any{"siret": "123"}}), []string{"422 Organisation invalide: Le numéro SIRET ne possède pas 14 chiffres. [/organization/siret]"}},
+		"a list at the top": {"[]", []string{"400 Corps illisible: Le corps n’est pas un objet JSON complet."}},
+		"half a body":       {`{"demande":`, []string{"400 Corps illisible: Le corps n’est pas un objet JSON complet."}},
+		"two bodies":        {`{"demande":{}}{}`, []string{"400 Corps illisible: Le corps n’est pas un objet JSON complet."}},
+		"an empty body":     {"", []string{"400 Corps illisible: Le corps n’est pas un objet JSON complet."}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := s.call(http.MethodPost, "/api/v1/demandes", dev, c.body)
