@@ -29,7 +29,9 @@ func (s *Server) Wrap(side string, h http.Handler) http.Handler {
 
 func (s *Server) serve(side string, h http.Handler, w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
-	w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat)) // by the partner's clock
+	if s.opts.Dated {
+		w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
+	}
 	call := &rawCall{
 		Call: Call{
 			Side: side, Method: r.Method, Header: r.Header.Clone(), At: s.Now(),

@@ -16,6 +16,9 @@ type Options struct {
 	Name string
 	// Clock is shared with another simulator; default: one of its own, running.
 	Clock *Clock
+	// Dated answers carry the Date of Clock; the others that of the machine, as for
+	// a partner whose clock only tells when its data came to be.
+	Dated bool
 	// Latency holds every call before the work, in real time.
 	Latency func(*http.Request) time.Duration
 	// State gives what GET /_admin/state shows, as JSON.

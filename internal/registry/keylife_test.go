@@ -350,3 +350,35 @@ func TestNewRightsChangeTheGrantsAndTheKeyStaysUnlessAPIsCheckOffline(t *testing
 		})
 	}
 }
+
+func TestAMailWhoseJobWasGivenUpIsQueuedAgain(t *testing.T) {
+	t.Parallel()
+	b := openLife(t)
+	b.granted(t)
+	abandoned := func() []uuid.UUID {
+		t.Helper()
+		mails, err := b.store.AbandonedMails(t.Context(), b.clock.Add(time.Hour), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return mails
+	}
+	if n := len(abandoned()); n != 0 {
+		t.Errorf("%d mails found although their jobs wait", n)
+	}
+	queued := b.count(t, `select count(*) from mail where state = 'queued'`)
+	if _, err := b.pool.Exec(t.Context(), `update river_job set state = 'discarded', finalized_at = now() where kind = 'send_mail'`); err != nil {
+		t.Fatal(err)
+	}
+	mails := abandoned()
+	if queued == 0 || len(mails) != queued {
+		t.Fatalf("%d mails without a job found, of %d", len(mails), queued)
+	}
+	b.record(t, &registry.Wake{Mails: mails})
+	if n := b.count(t, `select count(*) from river_job where kind = 'send_mail' and state = 'available'`); n != queued {
+		t.Errorf("%d jobs queued for %d mails", n, queued)
+	}
+	if n := len(abandoned()); n != 0 {
+		t.Error("they are queued again and again")
+	}
+}

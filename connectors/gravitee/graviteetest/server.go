@@ -90,7 +90,7 @@ func Start(opts Options) (*Server, error) {
 	}
 	s := &Server{opts: opts, unpublished: map[*Key]struct{}{}}
 	s.Server = partnertest.New(partnertest.Options{
-		Name: "gravitee", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls, Faults: opts.Faults, Run: opts.Run,
+		Name: "gravitee", Dated: true, Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls, Faults: opts.Faults, Run: opts.Run,
 		State: func() any { return s.Snapshot() }, Reset: s.reset,
 	})
 	s.reset()

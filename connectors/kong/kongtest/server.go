@@ -56,7 +56,7 @@ func Start(opts Options) (*Server, error) {
 	}
 	s := &Server{opts: opts, nodeID: uuid.NewString()}
 	s.Server = partnertest.New(partnertest.Options{
-		Name: "kong", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls, Faults: opts.Faults, Run: opts.Run,
+		Name: "kong", Dated: true, Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls, Faults: opts.Faults, Run: opts.Run,
 		State: func() any { return s.Snapshot() }, Reset: s.reset,
 	})
 	s.reset()

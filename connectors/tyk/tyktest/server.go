@@ -65,7 +65,7 @@ func Start(opts Options) (*Server, error) {
 	}
 	s := &Server{opts: opts}
 	s.Server = partnertest.New(partnertest.Options{
-		Name: "tyk", Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls, Faults: opts.Faults, Run: opts.Run,
+		Name: "tyk", Dated: true, Clock: opts.Clock, Latency: opts.Latency, KeepCalls: opts.KeepCalls, Faults: opts.Faults, Run: opts.Run,
 		State: func() any { return s.Snapshot() }, Reset: s.reset,
 	})
 	s.reset()
