@@ -107,7 +107,9 @@ func (rt Routes) Handler() http.Handler {
 			rt.Citizen.API(r)
 		})
 		r.Group(func(r chi.Router) {
-			r.Use(http.NewCrossOriginProtection().Handler, limitByAddress(rt.PerVisitor, rt.Citizen.TooMany))
+			sameSite := http.NewCrossOriginProtection()
+			sameSite.SetDenyHandler(http.HandlerFunc(rt.Citizen.Foreign))
+			r.Use(sameSite.Handler, limitByAddress(rt.PerVisitor, rt.Citizen.TooMany))
 			rt.Citizen.Routes(r)
 			rt.Journeys.Routes(r, limitByAddress(rt.PerAddress, rt.Citizen.TooMany))
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors/apiparticulier/apiparticuliertest"
 	"github.com/passerelle-hub/passerelle/connectors/franceconnect/franceconnecttest"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/httpapi/apitest"
 	"github.com/passerelle-hub/passerelle/internal/journey"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
@@ -197,8 +199,11 @@ func TestHostileAndClumsyVisitsOfAJourneyChangeNothing(t *testing.T) {
 		req.Header.Set("Sec-Fetch-Site", "cross-site")
 		resp, err := v.client.Do(req)
 		mustDo(t, err)
-		if resp.StatusCode != http.StatusForbidden {
-			t.Errorf("%d", resp.StatusCode)
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		mustDo(t, err)
+		if resp.StatusCode != http.StatusForbidden || !strings.Contains(string(body), "Rien n’a été envoyé") || !strings.Contains(string(body), `lang="fr"`) {
+			t.Errorf("%d %s", resp.StatusCode, body)
 		}
 	})
 	t.Run("a link that is not signed gives no way back, a signed one does", func(t *testing.T) {
@@ -412,6 +417,8 @@ func TestInABrowserACitizenSendsHerQuotientAt360Pixels(t *testing.T) {
 		if lang := look(t, tab, chromedp.Evaluate[string](`document.documentElement.lang`)); lang != "fr" {
 			t.Errorf("%s: lang %q", name, lang)
 		}
+		apitest.Audit(t, tab, name)
+		look(t, tab, chromedp.EmulateViewport(360, 740))
 		if shots != "" {
 			png := look(t, tab, chromedp.FullScreenshot(100))
 			mustDo(t, os.WriteFile(filepath.Join(shots, name+".png"), png, 0o600))

@@ -114,6 +114,11 @@ func (h *Handler) TooMany(w http.ResponseWriter, r *http.Request) {
 	h.write(w, r, http.StatusTooManyRequests, "trop.html", "Trop de demandes depuis votre connexion", nil)
 }
 
+// Foreign answers a form that another site sent here: nothing is done.
+func (h *Handler) Foreign(w http.ResponseWriter, r *http.Request) {
+	h.write(w, r, http.StatusForbidden, "etranger.html", "Cette demande ne vient pas de notre site", nil)
+}
+
 // unavailable says that nothing was done.
 func (h *Handler) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	zerolog.Ctx(r.Context()).Error().Err(err).Msg("page of citizens failed")
