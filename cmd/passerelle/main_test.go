@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,10 @@ const asHub = "PASSERELLE_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asHub) != "" {
-		os.Exit(program(environment{stdout: os.Stdout, stderr: os.Stderr}))
+		vars := slices.DeleteFunc(os.Environ(), func(v string) bool { // those of tests and benches are no settings
+			return strings.HasPrefix(v, "PASSERELLE_TEST_") || strings.HasPrefix(v, "PASSERELLE_BENCH")
+		})
+		os.Exit(program(environment{vars: vars, stdout: os.Stdout, stderr: os.Stderr}))
 	}
 	if addresses := os.Getenv(asReceiver); addresses != "" {
 		fmt.Fprintln(os.Stderr, receiverProcess(addresses))
