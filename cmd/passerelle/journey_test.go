@@ -437,7 +437,10 @@ func TestInABrowserACitizenSendsHerQuotientAt360Pixels(t *testing.T) {
 	shot("2-review")
 	look(t, tab, chromedp.Click(`form[action$="/envoyer"] button`))
 	look(t, tab, chromedp.WaitVisible("#reference"))
+	here := look(t, tab, chromedp.Location())
+	look(t, tab, chromedp.Navigate(here+"?actualisation=manuelle")) // as one who stops the page coming again: it holds still to be looked at
 	shot("3-sent")
+	look(t, tab, chromedp.Navigate(here))
 	look(t, tab, chromedp.WaitVisible(".fr-alert--success"))
 	shot("4-arrived")
 	if text := look(t, tab, chromedp.Text("h1")); text != pageSent {
