@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/config"
@@ -195,6 +196,37 @@ func TestWithoutADatabaseTheAnswerIs503AndReadyTellsIt(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestWhenEveryConnectionIsTakenTheAnswerIs503AndNothingIsKept(t *testing.T) {
+	t.Parallel()
+	w := openProgram(t, io.Discard)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	var taken []*pgxpool.Conn
+	for range w.hub.pool.Config().MaxConns {
+		conn, err := w.hub.pool.Acquire(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken = append(taken, conn)
+	}
+	body := `{"event":"approve","fired_at":1774346718,"model_type":"authorization_request/api_entreprise","model_id":7,"data":{}}`
+	header := http.Header{"X-Hub-Signature-256": {datapasstest.Sign(w.secret, []byte(body))}}
+	status, answer, got := w.post(t, "/webhooks/datapass/"+demoSource, header, body)
+	if status != http.StatusServiceUnavailable || got.Get("Retry-After") == "" || got.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%d %v %s, want 503 with Retry-After", status, got, answer)
+	}
+	var kept int
+	if err := taken[0].QueryRow(ctx, `select count(*) from inbound_event`).Scan(&kept); err != nil || kept != 0 {
+		t.Errorf("%d events kept of a webhook that was refused: %v", kept, err)
+	}
+	for _, conn := range taken {
+		conn.Release()
+	}
+	if status, answer, _ = w.post(t, "/webhooks/datapass/"+demoSource, header, body); status != http.StatusOK || !strings.Contains(answer, "token_id") {
+		t.Errorf("once they are given back: %d %s", status, answer)
+	}
 }
 
 func TestAPartnerThatFailsDelaysOnlyItsOwnWorkAndShows(t *testing.T) {

@@ -67,15 +67,17 @@ func serve(ctx context.Context, env environment, args []string) error {
 		return err
 	}
 	defer h.close()
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(collectorPercent)
-	}
+	spaceCollections()
 	return h.run(ctx, part(*only), env)
 }
 
-// collectorPercent spaces the garbage collections of a hub, which keeps little and
-// throws away much: at Go's 100 they run many times a second, beside every request.
-const collectorPercent = 400
+// spaceCollections of a hub's garbage, unless GOGC says how far: it keeps little and
+// throws away much, and at Go's 100 they run many times a second, beside every request.
+func spaceCollections() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+}
 
 func openLog(c config.Log, env environment) (zerolog.Logger, error) {
 	level, err := zerolog.ParseLevel(c.Level)
