@@ -35,6 +35,9 @@ type Handle struct {
 	Subject string            `json:"subject,omitempty"` // the provider's subject id, from EnsureSubject
 	ID      string            `json:"id,omitempty"`      // the provider's credential id or hash
 	Extra   map[string]string `json:"extra,omitempty"`   // what else this connector needs
+	// Reference is what a provider that hands keys over itself calls this one
+	// (Capabilities.HandsOver).
+	Reference string `json:"reference,omitempty"`
 }
 
 // IssueRequest asks for one credential. Sending it again with the same Ref and
@@ -51,7 +54,8 @@ type IssueRequest struct {
 
 // Issued is a live credential. Secret is what the holder receives: ours, or the
 // manager's own when it makes them (then the caller seals it before it
-// acknowledges anything: it cannot be read a second time).
+// acknowledges anything: it cannot be read a second time). There is none where
+// the manager's people hand it over themselves (Capabilities.HandsOver).
 type Issued struct {
 	Handle    Handle
 	Secret    Secret
@@ -134,6 +138,7 @@ type Capabilities struct {
 	NativeExpiry    bool          `json:"native_expiry"`    // enforces ExpiresAt itself
 	FixedExpiry     bool          `json:"fixed_expiry"`     // an end is written into the credential: it cannot be moved away
 	SecretReadable  bool          `json:"secret_readable"`  // its administrators can read secrets
+	HandsOver       bool          `json:"hands_over"`       // its people give the key to its holder: the hub never has it
 	LookupByRef     bool          `json:"lookup_by_ref"`    // finds our objects by our ids
 	List            bool          `json:"list"`             // implements Lister
 	AsyncApproval   bool          `json:"async_approval"`   // a person acts there: Issue may answer Pending

@@ -20,14 +20,17 @@ const (
 type Task struct {
 	ID           string // of the connector: the same twice is one task, e.g. "dp-1234-c1/open"
 	Kind         TaskKind
-	Credential   string        // our credential id, e.g. "dp-1234-c1"
-	Definition   string        // DataPass's uid
-	Rights       []string      // in the provider's words
-	Instructions string        // of the settings, as they are
-	WantsKey     bool          // the answer gives the key's value
-	Replaces     string        // TaskReplace: the old credential's id
-	Grace        time.Duration // TaskReplace: how long the old one lives on; 0: it ends with the answer
-	EndsAt       time.Time     // when the hub will ask for the end; zero: never
+	Credential   string   // our credential id, e.g. "dp-1234-c1"
+	Definition   string   // DataPass's uid
+	Rights       []string // in the provider's words
+	Instructions string   // of the settings, as they are
+	WantsKey     bool     // the answer gives the key's value
+	// WantsReference: the people hand the key to its holder themselves, and the
+	// answer gives their reference of it alone.
+	WantsReference bool
+	Replaces       string        // TaskReplace: the old credential's id
+	Grace          time.Duration // TaskReplace: how long the old one lives on; 0: it ends with the answer
+	EndsAt         time.Time     // when the hub will ask for the end; zero: never
 }
 
 // TaskState is where a task stands.
@@ -47,6 +50,8 @@ type TaskAnswer struct {
 	At     time.Time // when it was answered
 	Reason string    // TaskRefused: their words, MaxDetail bytes at most
 	Secret Secret    // the key that they gave, until the hub has sealed it as the credential's
+	// Reference is what they call the key that they handed over themselves.
+	Reference string
 }
 
 // Tasks gives orders to people. Whoever implements it has them told by a signed

@@ -275,6 +275,8 @@ type keyCase struct {
 	id       uuid.UUID         // of the key that the action works on
 	old      uuid.UUID         // of a rotation
 	before   connectors.Secret // the value that was live before
+	end      time.Time         // of a prolongation: the end before it,
+	until    time.Time         // and after it
 }
 
 func (h *keyHouse) granted() keyCase {
@@ -324,12 +326,13 @@ type keyAction struct {
 	job   func(*keyHouse, context.Context, keyCase) error
 	holds func(*keyHouse, keyCase)
 	end   string
+	needs func(connectors.Capabilities) bool // nil: every manager
 }
 
 var keyActions = []keyAction{
 	{"approval", (*keyHouse).granted, func(h *keyHouse, ctx context.Context, k keyCase) error { return h.provision(ctx, k.id) }, func(h *keyHouse, k keyCase) {
 		h.wantLive(k.id, 1, keptRight, droppedRight)
-	}, "one live key, right grants"},
+	}, "one live key, right grants", nil},
 	{"change of rights", func(h *keyHouse) keyCase {
 		k := h.opened()
 		h.hear("approve", k.external, func(body string) string {
@@ -344,7 +347,7 @@ var keyActions = []keyAction{
 		if h.credential(k.id).GrantsPending {
 			h.t.Error("the change is still to be made")
 		}
-	}, "the same key, the new grants"},
+	}, "the same key, the new grants", nil},
 	{"rotation", func(h *keyHouse) keyCase {
 		k := h.opened()
 		cmd := &registry.RotateCredential{CredentialID: k.id, Grace: 24 * time.Hour}
@@ -369,7 +372,7 @@ var keyActions = []keyAction{
 			h.t.Errorf("after its time the old key is %s", state)
 		}
 		h.wantLive(k.id, 1, keptRight, droppedRight)
-	}, "both, then one new key alone"},
+	}, "both, then one new key alone", nil},
 	{"revocation", func(h *keyHouse) keyCase {
 		k := h.opened()
 		h.hear("revoke", k.external, func(body string) string { return body })
@@ -379,7 +382,59 @@ var keyActions = []keyAction{
 		if c.State != string(habilitation.CredentialRevokedVerified) || h.partner.passes(c, k.before) || h.partner.live(habilitation.SubjectRef(c.RequestID)) != 0 {
 			h.t.Errorf("%s is %s, it passes: %t", c.Ref, c.State, h.partner.passes(c, k.before))
 		}
-	}, "no live key, proved"},
+	}, "no live key, proved", nil},
+	{
+		"prolongation", func(h *keyHouse) keyCase {
+			k := h.opened()
+			k.end = *h.credential(k.id).ExpiresAt
+			h.clock.Freeze(k.end.AddDate(0, 0, -29))
+			h.must(h.Registry.Record(h.t.Context(), &registry.WatchEnd{CredentialID: k.id}))
+			cmd := &registry.ProlongCredential{CredentialID: k.id}
+			h.must(h.Registry.Record(h.t.Context(), cmd))
+			k.until = cmd.Plan.ExpiresAt
+			return k
+		}, func(h *keyHouse, ctx context.Context, k keyCase) error { return h.provision(ctx, k.id) }, (*keyHouse).prolonged,
+		"one later end, told once, notices anew", func(can connectors.Capabilities) bool { return can.NativeExpiry },
+	},
+}
+
+// prolonged: the key has its later end here and there, everyone was told once, and
+// the notices of the new end are planned.
+func (h *keyHouse) prolonged(k keyCase) {
+	h.t.Helper()
+	c := h.credential(k.id)
+	if c.ProlongUntil != nil || c.ExpiresAt == nil || !c.ExpiresAt.Equal(k.until) {
+		h.t.Errorf("the key ends %v, asked until %v; want %s", c.ExpiresAt, c.ProlongUntil, k.until)
+	}
+	count := func(sql string, args ...any) (n int) {
+		h.t.Helper()
+		h.must(h.pool.QueryRow(h.t.Context(), sql, args...).Scan(&n))
+		return n
+	}
+	const lines, letters = `select count(*) from history where event = $1 and entity_id = $2`, `select count(*) from mail where template = $1 and request_id = $2`
+	if n := count(lines, "token.prolonged", k.id.String()); n != 1 {
+		h.t.Errorf("it was prolonged %d times", n)
+	}
+	if told, noticed := count(letters, registry.LetterKeyProlonged, c.RequestID), count(letters, registry.LetterKeyExpiring, c.RequestID); told == 0 || told != noticed {
+		h.t.Errorf("%d letters tell of the later end, %d told of the end", told, noticed)
+	}
+	h.clock.Freeze(k.end.Add(time.Hour))
+	h.wantLive(k.id, 1, keptRight, droppedRight)
+	watch := func() int {
+		h.must(h.Registry.Record(h.t.Context(), &registry.WatchEnd{CredentialID: k.id}))
+		return count(lines, "token.expiring", k.id.String())
+	}
+	if n := watch(); n != 1 {
+		h.t.Errorf("%d notices, long before the new end", n)
+	}
+	h.clock.Freeze(k.until.AddDate(0, 0, -59))
+	if n := watch(); n != 2 {
+		h.t.Errorf("%d notices, sixty days before the new end", n)
+	}
+	h.clock.Freeze(k.until.Add(time.Minute))
+	if h.partner.passes(h.credential(k.id), k.before) {
+		h.t.Error("the manager lets the key pass beyond its new end")
+	}
 }
 
 // blow is what happens at one call of a job.
@@ -423,6 +478,9 @@ func TestFaultMatrixOfTheLifeOfAKey(t *testing.T) {
 				}
 				h := newKeyHouse(t, limit, start)
 				for _, action := range keyActions {
+					if action.needs != nil && !action.needs(h.Managers["m"].Capabilities()) {
+						continue
+					}
 					struck, shown, steps, end := 0, 0, []string{}, action.end
 					for n := range maxStruck {
 						t.Run(fmt.Sprintf("%s/%s/call %d", action.name, b.name, n+1), func(t *testing.T) {

@@ -23,10 +23,16 @@ const (
 	// costs no worker.
 	lingerFailing = 2 * queuedFor
 	// lingerTick is the first of its looks for what another process stored; each
-	// wait is twice as long as the one before, up to maxTick. All lanes look at the
-	// same moments, so that one statement answers them.
+	// wait is twice as long as the one before, up to maxTick, or up to heardTick
+	// while the process hears what others store. All lanes look at the same
+	// moments, so that one statement answers them.
 	lingerTick = 25 * time.Millisecond
 	maxTick    = 8 * lingerTick
+	heardTick  = 40 * lingerTick
+	// turnEnds is how long a lane whose turn is over waits for what is in flight:
+	// a quick receiver has answered by then, and the next lane begins. What takes
+	// longer is kept in flight by this one, which begins another turn beside it.
+	turnEnds = 100 * time.Millisecond
 	// prefetch is how many deliveries a quick receiver has ready, for each in flight.
 	prefetch = 8
 	// quick is the longest mean time of an answer for which it is worth it.
@@ -53,7 +59,8 @@ type lane struct {
 	*Workers
 	row    store.Lane
 	health store.Health
-	since  time.Time // its begin
+	since  time.Time // begin of its turn
+	over   time.Time // end of its turn, while what is in flight may still be answered; zero: it has not ended
 
 	buffer   []store.Due
 	inHand   map[uuid.UUID]struct{} // read and not settled yet
@@ -87,6 +94,7 @@ type lane struct {
 
 	mu       sync.Mutex
 	pokes    bool
+	stale    bool // the endpoint is another by now
 	draining bool
 	settled  []uuid.UUID
 	lost     error
@@ -113,6 +121,14 @@ func newLane(w *Workers) *lane {
 func (l *lane) poke() {
 	l.mu.Lock()
 	l.pokes = true
+	l.mu.Unlock()
+	l.notify()
+}
+
+// renew says that the endpoint is another by now.
+func (l *lane) renew() {
+	l.mu.Lock()
+	l.stale = true
 	l.mu.Unlock()
 	l.notify()
 }
@@ -150,10 +166,12 @@ func (l *lane) run(ctx context.Context, row store.Lane) error {
 	defer timer.Stop()
 	for {
 		l.hear()
-		if time.Since(l.since) > l.Webhooks.ClaimFor {
+		if !l.closing && time.Since(l.since) > l.Webhooks.ClaimFor {
 			l.close()
+			l.over = time.Now()
 		}
-		wait := l.send(ctx)
+		turn := l.nextTurn(ctx)
+		wait := shorter(turn, l.send(ctx))
 		l.fetch(ctx)
 		if l.idle() {
 			if l.closing || l.lingered() {
@@ -181,6 +199,75 @@ func (l *lane) run(ctx context.Context, row store.Lane) error {
 	}
 }
 
+// nextTurn begins another turn while receivers hold what the last one sent: the
+// endpoint is not to wait for the slowest of them. The lane does so without a
+// worker, which is what its turn was to give back, and with a lease anew; what is
+// in flight and in hand stays counted, so that neither the limit nor the order of
+// a request is another's. It gives the wait until it is to be called again; 0: no
+// need.
+func (l *lane) nextTurn(ctx context.Context) time.Duration {
+	if l.over.IsZero() || l.inFlight == 0 {
+		return 0
+	}
+	if left := turnEnds - time.Since(l.over); left > 0 {
+		return left
+	}
+	l.over = time.Time{}
+	if l.ends() || !l.leaveWorker() {
+		return 0
+	}
+	if err := l.rest(ctx); err != nil {
+		l.failed = err
+		return 0
+	}
+	again, cancel := context.WithTimeout(ctx, queueTimeout)
+	defer cancel()
+	row, err := l.Store.KeepLane(again, l.row.EndpointID, l.Webhooks.holder, l.Webhooks.Lease, l.Now())
+	if err != nil {
+		if !errors.Is(err, store.ErrLaneBusy) {
+			l.failed = err
+		}
+		return 0 // it is another's, or disabled: this lane ends with what is in flight
+	}
+	if row.Version != l.row.Version { // somebody may have taken it out of its rest
+		l.health = row.Health
+	}
+	l.row, l.since, l.closing = row, time.Now(), false
+	l.limit = min(max(l.limit, 1), row.MaxInFlight)
+	l.answers, l.lag = 0, 0
+	l.hungry, l.tick, l.idleSince = true, lingerTick, time.Time{}
+	l.reread, l.fromFirst, l.fromReplay, l.fromSubject = l.since, time.Time{}, time.Time{}, ""
+	return 0
+}
+
+// ends: there is to be no other turn.
+func (l *lane) ends() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.draining || l.failed != nil || l.lost != nil || l.resumeAt.After(l.Now()) || l.health.RestUntil.After(l.Now())
+}
+
+// leaveWorker has the lane go on without a worker; false when too many do.
+func (l *lane) leaveWorker() bool {
+	if l.aside == nil {
+		return true
+	}
+	if !l.Webhooks.Waker.stepAside(l) {
+		return false
+	}
+	close(l.aside)
+	l.aside = nil
+	return true
+}
+
+// shorter is the shorter of two waits, of which 0 is none.
+func shorter(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
 // orSilence steps aside once the receiver has answered nothing for a time, and
 // cuts a wait so that it is noticed: a worker that waits for one receiver is one
 // that another lane may need.
@@ -195,9 +282,7 @@ func (l *lane) orSilence(wait time.Duration) time.Duration {
 	if left > 0 {
 		return min(wait, left)
 	}
-	if l.Webhooks.Waker.stepAside(l) {
-		close(l.aside)
-		l.aside = nil
+	if l.leaveWorker() {
 		return wait
 	}
 	return min(wait, l.Webhooks.Timeout/asidePart)
@@ -209,6 +294,9 @@ func (l *lane) hear() {
 	defer l.mu.Unlock()
 	if l.pokes {
 		l.pokes, l.hungry, l.again = false, true, true
+	}
+	if l.stale {
+		l.stale, l.since = false, time.Time{} // its turn is over
 	}
 	if len(l.settled) > 0 && l.row.Ordered {
 		l.hungry, l.again = true, true // what followed them is free
@@ -251,7 +339,7 @@ func (l *lane) send(ctx context.Context) time.Duration {
 		d := l.buffer[0]
 		l.buffer = l.buffer[1:]
 		l.inFlight++
-		go l.post(ctx, d)
+		go l.post(ctx, l.row, d)
 		if l.probing {
 			break
 		}
@@ -278,14 +366,15 @@ func (l *lane) pace() time.Duration {
 	return 0
 }
 
-func (l *lane) post(ctx context.Context, d store.Due) {
+// post is another goroutine: the row is its own.
+func (l *lane) post(ctx context.Context, row store.Lane, d store.Due) {
 	p := posted{due: d, at: l.Now()}
 	if d.Body == nil {
 		p.result = connectors.DeliveryResult{Error: registry.ReasonPurged}
 		l.posted <- p
 		return
 	}
-	header, err := l.Webhooks.Sign(l.row, d, p.at)
+	header, err := l.Webhooks.Sign(row, d, p.at)
 	if err != nil {
 		p.result = connectors.DeliveryResult{ErrorClass: "sign", Error: err.Error()}
 		l.posted <- p
@@ -293,7 +382,7 @@ func (l *lane) post(ctx context.Context, d store.Due) {
 	}
 	call, cancel := context.WithTimeout(connectors.WithCorrelation(ctx, d.Correlation), l.Webhooks.Timeout)
 	defer cancel()
-	p.result = l.Webhooks.Deliverer.Deliver(call, connectors.Delivery{URL: l.row.URL, Header: header, Body: d.Body})
+	p.result = l.Webhooks.Deliverer.Deliver(call, connectors.Delivery{URL: row.URL, Header: header, Body: d.Body})
 	p.cut = ctx.Err() != nil && p.result.Status == 0
 	l.posted <- p
 }
@@ -366,7 +455,7 @@ func (l *lane) mustTell() bool {
 // settleMore records a try that has further consequences. Each of them is safe
 // to repeat: after a crash the message is sent again and all is done again.
 func (l *lane) settleMore(ctx context.Context, s store.Settlement, v registry.Verdict) {
-	id := l.row.EndpointID
+	id := s.Due.EndpointID
 	if v.TokenID != "" {
 		err := l.Registry.Record(ctx, &registry.TokenAnswered{Due: s.Due, TokenID: v.TokenID, Status: s.Result.Status, At: s.At})
 		if err != nil {
@@ -425,7 +514,8 @@ func (l *lane) fetch(ctx context.Context) {
 	if time.Since(l.reread) > rereadEvery {
 		l.reread, l.fromFirst, l.fromReplay = time.Now(), time.Time{}, time.Time{}
 	}
-	ask := store.Ask{Lane: &l.row, N: room, FromFirst: l.fromFirst, FromReplay: l.fromReplay, FromSubject: l.fromSubject, InHand: make([]uuid.UUID, 0, len(l.inHand))}
+	row := l.row // another goroutine reads it
+	ask := store.Ask{Lane: &row, N: room, FromFirst: l.fromFirst, FromReplay: l.fromReplay, FromSubject: l.fromSubject, InHand: make([]uuid.UUID, 0, len(l.inHand))}
 	for id := range l.inHand {
 		ask.InHand = append(ask.InHand, id)
 	}
@@ -499,7 +589,7 @@ func (l *lane) linger() time.Duration {
 // nextLook gives the wait until an idle lane looks for itself.
 func (l *lane) nextLook() time.Duration {
 	at := time.Now().Truncate(l.tick).Add(l.tick)
-	l.tick = min(2*l.tick, maxTick)
+	l.tick = min(2*l.tick, l.Webhooks.Waker.longestTick())
 	if end := l.idleSince.Add(l.linger()); at.After(end) {
 		at = end.Add(time.Millisecond)
 	}

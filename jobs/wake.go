@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,8 +17,9 @@ import (
 )
 
 // Waker has lanes started where something is due. A lane of this process is
-// poked in memory; for the others a job is queued, outside of any transaction:
-// what is lost is found by the sweep.
+// poked in memory, one of another process by a notification of the database, and
+// where there is none a job is queued, all outside of any transaction: what is
+// lost is found by the sweep.
 type Waker struct {
 	store *store.Store
 	queue func(ctx context.Context, jobs []river.InsertManyParams) error
@@ -25,13 +27,16 @@ type Waker struct {
 	log   zerolog.Logger
 
 	mu       sync.Mutex
-	running  map[int64]*lane // of this process
-	asked    map[int64]struct{}
+	running  map[int64]*lane     // of this process
+	asked    map[int64]bool      // true: the endpoint is another by now
 	queued   map[int64]time.Time // when a job was queued last
 	timers   map[int64]*time.Timer
 	timerAt  map[int64]time.Time
 	queueing bool
+	asking   time.Time // when the last round of asked began
 	drained  bool
+	hears    bool               // what other processes commit
+	deaf     context.CancelFunc // ends the listening
 	aside    map[*lane]struct{} // of those that run, the ones that hold no worker
 	most     int                // of them at once
 	finished chan struct{}      // told of each that ends
@@ -42,6 +47,11 @@ const (
 	// shorter than a lane lingers: a lane that has begun meanwhile still sees it.
 	queuedFor    = 50 * time.Millisecond
 	queueTimeout = 5 * time.Second
+	// askEvery spaces the rounds of statements that wake lanes elsewhere: a burst of
+	// commits costs few of them, and a lone commit waits for nobody.
+	askEvery = 5 * time.Millisecond
+	// listenAgain is the wait before a connection that was lost is opened anew.
+	listenAgain = time.Second
 	// longestTimer: what is due later is left to the sweep.
 	longestTimer = 10 * time.Minute
 	// asidePerWorker bounds the lanes that wait for receivers without a worker, of
@@ -51,7 +61,7 @@ const (
 
 func newWaker(s *store.Store, queue func(context.Context, []river.InsertManyParams) error, now func() time.Time, log zerolog.Logger) *Waker {
 	return &Waker{
-		store: s, queue: queue, now: now, log: log, running: map[int64]*lane{}, asked: map[int64]struct{}{},
+		store: s, queue: queue, now: now, log: log, running: map[int64]*lane{}, asked: map[int64]bool{},
 		queued: map[int64]time.Time{}, timers: map[int64]*time.Timer{}, timerAt: map[int64]time.Time{},
 		aside: map[*lane]struct{}{}, finished: make(chan struct{}, 1),
 	}
@@ -67,26 +77,31 @@ func (w *Waker) Wake(ids ...int64) {
 			continue
 		}
 		if time.Since(w.queued[id]) > queuedFor {
-			w.asked[id] = struct{}{}
+			w.asked[id] = w.asked[id] || false
 		}
 	}
+	w.ask()
+}
+
+// ask has what was asked queued; w.mu is held.
+func (w *Waker) ask() {
 	if len(w.asked) > 0 && !w.queueing {
 		w.queueing = true
 		go w.queueAsked()
 	}
 }
 
-// Renew ends the lane that this process has of an endpoint, once what it has in
-// flight is done: the endpoint is another by now. The next lane reads it anew.
+// Renew says that an endpoint is another by now: the turn of its lane is over,
+// whichever process has it, and the next one reads it anew.
 func (w *Waker) Renew(id int64) {
 	w.mu.Lock()
-	l := w.running[id]
-	w.mu.Unlock()
-	if l == nil {
-		w.Wake(id)
+	defer w.mu.Unlock()
+	if l := w.running[id]; l != nil {
+		l.renew()
 		return
 	}
-	l.drain() // when it ends, it wakes the next one if something is due
+	w.asked[id] = true
+	w.ask()
 }
 
 // WakeAt wakes an endpoint later, from this process's memory.
@@ -119,8 +134,15 @@ func (w *Waker) WakeAt(id int64, at time.Time) {
 func (w *Waker) queueAsked() {
 	for {
 		w.mu.Lock()
-		ids := slices.Sorted(maps.Keys(w.asked))
-		clear(w.asked)
+		if wait := askEvery - time.Since(w.asking); wait > 0 && len(w.asked) > 0 {
+			w.mu.Unlock()
+			time.Sleep(wait)
+			w.mu.Lock()
+		}
+		w.asking = time.Now()
+		asked := w.asked
+		w.asked = map[int64]bool{}
+		ids := slices.Sorted(maps.Keys(asked))
 		if len(ids) == 0 {
 			w.queueing = false
 			w.mu.Unlock()
@@ -133,33 +155,114 @@ func (w *Waker) queueAsked() {
 			}
 		}
 		w.mu.Unlock()
-		if err := w.queueLanes(ids); err != nil {
+		if err := w.queueLanes(ids, asked); err != nil {
 			w.log.Warn().Err(err).Ints64("endpoints", ids).Msg("lanes were not woken: the sweep will")
 		}
 	}
 }
 
-func (w *Waker) queueLanes(ids []int64) error {
+func (w *Waker) queueLanes(ids []int64, changed map[int64]bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), queueTimeout)
 	defer cancel()
-	idle, err := w.store.LanesToStart(ctx, ids, w.now())
-	if err != nil || len(idle) == 0 {
+	lanes, err := w.store.LanesToStart(ctx, ids, w.now())
+	if err != nil {
 		return err
 	}
-	jobs := make([]river.InsertManyParams, len(idle))
-	for i, lane := range idle {
+	var jobs []river.InsertManyParams
+	var served, idle []int64
+	for _, lane := range lanes {
+		if lane.Served {
+			served = append(served, lane.ID)
+			if changed[lane.ID] {
+				served = append(served, -lane.ID)
+			}
+			continue
+		}
 		name := QueueWebhooks
 		if lane.Slow {
 			name = QueueSlowWebhooks
 		}
-		jobs[i] = river.InsertManyParams{Args: DeliverLaneArgs{EndpointID: lane.ID}, InsertOpts: &river.InsertOpts{Queue: name}}
+		idle = append(idle, lane.ID)
+		jobs = append(jobs, river.InsertManyParams{Args: DeliverLaneArgs{EndpointID: lane.ID}, InsertOpts: &river.InsertOpts{Queue: name}})
 	}
+	if len(jobs) > 0 {
+		w.mu.Lock()
+		for _, id := range idle {
+			w.queued[id] = time.Now()
+		}
+		w.mu.Unlock()
+		err = w.queue(ctx, jobs)
+	}
+	// Whoever serves one looks again when it hears this, or after it gave it back.
+	return errors.Join(err, w.store.TellLanes(ctx, served))
+}
+
+// Listen has this process hear, until Drain, what others commit for the endpoints
+// that it serves. While it cannot, its idle lanes look for themselves more often.
+func (w *Waker) Listen() {
+	ctx, cancel := context.WithCancel(context.Background())
 	w.mu.Lock()
-	for _, lane := range idle {
-		w.queued[lane.ID] = time.Now()
-	}
+	w.deaf = cancel
 	w.mu.Unlock()
-	return w.queue(ctx, jobs)
+	go func() {
+		failing := false
+		for {
+			err := w.store.ListenLanes(ctx, func() { w.hear(true); failing = false; w.pokeAll() }, w.heard)
+			w.hear(false)
+			if ctx.Err() != nil {
+				return
+			}
+			if !failing {
+				w.log.Warn().Err(err).Msg("lanes do not hear what other processes commit: they look for themselves")
+			}
+			failing = true
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(listenAgain):
+			}
+		}
+	}()
+}
+
+func (w *Waker) hear(yes bool) {
+	w.mu.Lock()
+	w.hears = yes
+	w.mu.Unlock()
+}
+
+// heard pokes the lanes that this process has of these endpoints. Those whose
+// number is negative are others by now.
+func (w *Waker) heard(ids []int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		if l := w.running[id]; l != nil {
+			l.poke()
+		}
+		if l := w.running[-id]; l != nil {
+			l.renew()
+		}
+	}
+}
+
+// pokeAll has each lane look for what it may not have heard of.
+func (w *Waker) pokeAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.running {
+		l.poke()
+	}
+}
+
+// longestTick is the longest wait between two looks of an idle lane.
+func (w *Waker) longestTick() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.hears {
+		return heardTick
+	}
+	return maxTick
 }
 
 // enter makes l the lane of its endpoint in this process; false when there is
@@ -275,6 +378,9 @@ func (w *Waker) Drain() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.drained = true
+	if w.deaf != nil {
+		w.deaf()
+	}
 	for id, t := range w.timers {
 		t.Stop()
 		delete(w.timers, id)

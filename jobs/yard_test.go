@@ -134,6 +134,7 @@ func (y *yard) start() *process {
 	if err := p.client.Start(context.WithoutCancel(y.t.Context())); err != nil {
 		y.t.Fatal(err)
 	}
+	outbox.Waker().Listen()
 	y.t.Cleanup(func() { y.stop(p) })
 	return p
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/url"
@@ -12,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
@@ -22,8 +25,9 @@ const (
 	handedKey   = "CLE-FAITE-A-LA-MAIN-0001"
 )
 
-// openByHand is openProgram with API Entreprise served by a team of people.
-func openByHand(t *testing.T, log io.Writer) *world {
+// openByHand is openProgram with API Entreprise served by a team of people, whose
+// settings may say more.
+func openByHand(t *testing.T, log io.Writer, more ...string) *world {
 	t.Helper()
 	w := openPartnersOnly(t)
 	raw, err := os.ReadFile(w.settings)
@@ -35,6 +39,7 @@ func openByHand(t *testing.T, log io.Writer) *world {
     config:
       team: [`+teamAddress+`]
       definitions: {api_entreprise: {all_scopes: true, instructions: "Écran « Partenaires » du portail interne."}}
+      `+strings.Join(more, "\n      ")+`
 provisioning:
 `, 1)
 	served := "{definition: api_entreprise, environment: sandbox, managers: ["
@@ -304,4 +309,199 @@ func (w *world) expiredTaskLink(t *testing.T, task uuid.UUID) string {
 		t.Fatal(err)
 	}
 	return w.publicURL + "/tache/" + value
+}
+
+// A team that hands its keys over itself, and keeps one of a holder: the hub never
+// has a key, and an interruption is told before it is made.
+func TestATeamHandsItsKeysOverItselfAndTheHubNeverHasThem(t *testing.T) {
+	t.Parallel()
+	const given = "CLE-QUE-LE-HUB-NE-DOIT-PAS-AVOIR-1"
+	var log lockedBuffer
+	w := openByHand(t, &log, "hands_over: true", "one_key: true")
+	g, err := w.approve(t.Context(), "api_entreprise")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := g.token()
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := w.taskLink(t, 1, "Ouvrir un accès")
+	status, page, err := browse(t.Context(), http.MethodGet, link)
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("the task's page answers %d %v", status, err)
+	}
+	if !strings.Contains(page, "Remettez la clé vous-mêmes") || !strings.Contains(page, html.EscapeString(g.Contact)) || !strings.Contains(page, `name="reference"`) || strings.Contains(page, `name="cle"`) {
+		t.Errorf("the page does not say to whom the team gives the key, or asks for it:\n%s", page)
+	}
+	for name, c := range map[string]struct {
+		form   url.Values
+		status int
+		says   string
+	}{
+		"no reference":               {url.Values{"reponse": {"fait"}}, 422, "Donnez votre référence"},
+		"a key in its place":         {url.Values{"reponse": {"fait"}, "reference": {"psk_live_7Qm2Zr9LxT4cVb8NwKd3Hs6YpFjG1a240k77"}}, 422, "ressemble à la clé"},
+		"a hexadecimal key":          {url.Values{"reponse": {"fait"}, "reference": {"0f8fad5bd9cb469fa16570867728950e"}}, 422, "ressemble à la clé"},
+		"a reference of 81":          {url.Values{"reponse": {"fait"}, "reference": {strings.Repeat("é ", 40) + "fin"}}, 422, "80 caractères"},
+		"a key where none is wanted": {url.Values{"reponse": {"fait"}, "cle": {given}}, 422, "Donnez votre référence"},
+	} {
+		if status, body := answer(t, link, nil, c.form); status != c.status || !strings.Contains(body, c.says) {
+			t.Errorf("%s: %d, want %d that says %q", name, status, c.status, c.says)
+		}
+	}
+	if status, body := answer(t, link, nil, url.Values{"reponse": {"fait"}, "reference": {" DOSSIER-2026/118 "}, "cle": {given}}); status != http.StatusOK || !strings.Contains(body, "DOSSIER-2026/118") || strings.Contains(body, g.Contact) {
+		t.Errorf("the answer gets %d: %s", status, body)
+	}
+	w.live(t, id)
+	// The contacts are told who gives the key, and get no link.
+	letter := w.letterTo(t, g.Contact, "son fournisseur vous remet la clé")
+	if !strings.Contains(letter, "DOSSIER-2026/118") || strings.Contains(letter, "/remise/") {
+		t.Errorf("the contact is told:\n%s", letter)
+	}
+	if links := w.linksMailedTo(g.Contact, "Entreprise"); len(links) != 0 {
+		t.Errorf("%d links were sent for a key that the hub does not have", len(links))
+	}
+	bearer, err := w.people.Token(g.Contact, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown struct {
+		State     string `json:"state"`
+		Reference string `json:"provider_reference"`
+	}
+	w.hubGet(t, "/keys/"+id.String(), bearer, &shown)
+	if shown.State != "active" || shown.Reference != "DOSSIER-2026/118" {
+		t.Errorf("the API shows %+v", shown)
+	}
+
+	// A replacement interrupts, and says so: before, in the plan, and when it is refused.
+	var plan struct {
+		Overlap  string `json:"overlap"`
+		Accept   bool   `json:"accept_cutover_required"`
+		HandedBy string `json:"handed_by"`
+		Text     string `json:"text"`
+	}
+	w.hubGet(t, "/keys/"+id.String()+"/rotation?grace_s=3600", bearer, &plan)
+	if plan.Overlap != "cutover" || !plan.Accept || plan.HandedBy != "provider" || !strings.Contains(plan.Text, "remet la nouvelle clé lui-même") {
+		t.Errorf("the plan says %+v", plan)
+	}
+	if status, body := w.hubCall(t, http.MethodPost, "/keys/"+id.String()+"/rotate", bearer, `{"grace_s":3600}`); status != http.StatusConflict || !strings.Contains(body, "/accept_cutover") {
+		t.Errorf("a rotation whose interruption was not accepted answers %d %s", status, body)
+	}
+	status, body := w.hubCall(t, http.MethodPost, "/keys/"+id.String()+"/rotate", bearer, `{"grace_s":3600,"accept_cutover":true}`)
+	if status != http.StatusAccepted {
+		t.Fatalf("the rotation answers %d %s", status, body)
+	}
+	var rotated struct {
+		NewID uuid.UUID `json:"new_id"`
+	}
+	if err := json.Unmarshal([]byte(body), &rotated); err != nil {
+		t.Fatal(err)
+	}
+	replace := w.taskLink(t, 2, "Remplacer une clé")
+	if _, page, err := browse(t.Context(), http.MethodGet, replace); err != nil || !strings.Contains(page, "Fermez l’ancienne clé tout de suite") {
+		t.Errorf("the team is not told to end the old key: %v", err)
+	}
+	if status, _ := answer(t, replace, nil, url.Values{"reponse": {"fait"}, "reference": {"DOSSIER-2026/119"}}); status != http.StatusOK {
+		t.Errorf("the replacement answers %d", status)
+	}
+	w.live(t, rotated.NewID)
+	w.reaches(t, id, "replaced") // by the same answer: nobody is asked again
+	if letter := w.letterTo(t, g.Contact, "est remplacée"); !strings.Contains(letter, "la remet lui-même") || strings.Contains(letter, "Un lien pour l’afficher") {
+		t.Errorf("of the replacement the contact is told:\n%s", letter)
+	}
+
+	// The end of the key is a task that must be confirmed.
+	if _, err := w.datapass.Revoke(t.Context(), g.Request, "fin de l'expérimentation"); err != nil {
+		t.Fatal(err)
+	}
+	shut := w.taskLink(t, 3, "Fermer un accès")
+	w.hubGet(t, "/keys/"+rotated.NewID.String(), bearer, &shown)
+	if shown.State != "revoked_at_hub" {
+		t.Errorf("before the team has confirmed, the key is %s", shown.State)
+	}
+	if status, _ := answer(t, shut, nil, url.Values{"reponse": {"fait"}}); status != http.StatusOK {
+		t.Errorf("the confirmation answers %d", status)
+	}
+	w.reaches(t, rotated.NewID, "revoked_verified")
+
+	// No trace of the key that was pasted, in any column of any table, nor in a log.
+	if table := w.tableWith(t, given); table != "" || strings.Contains(log.String(), given) {
+		t.Errorf("the key that the hub must not have is in %q, or in the log", table)
+	}
+	var sealed int
+	if err := w.hub.pool.QueryRow(t.Context(), `select (select count(*) from credential where secret_sealed is not null) + (select count(*) from hand_task where secret_sealed is not null) + (select count(*) from handover_link)`).Scan(&sealed); err != nil || sealed != 0 {
+		t.Errorf("%d keys or links are kept, %v", sealed, err)
+	}
+}
+
+// hubCall sends one request to the hub's own API.
+func (w *world) hubCall(t *testing.T, method, path, bearer, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, w.publicURL+"/hub/v1"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+bearer)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(answer)
+}
+
+func (w *world) hubGet(t *testing.T, path, bearer string, into any) {
+	t.Helper()
+	status, body := w.hubCall(t, http.MethodGet, path, bearer, "")
+	if status != http.StatusOK {
+		t.Fatalf("GET %s: %d %s", path, status, body)
+	}
+	if err := json.Unmarshal([]byte(body), into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// letterTo waits for a mail whose subject says something, and gives its text.
+func (w *world) letterTo(t *testing.T, address, says string) string {
+	t.Helper()
+	var text string
+	await(t, func() error {
+		for _, m := range w.mailbox.To(address) {
+			if strings.Contains(m.Subject, says) {
+				text = m.Text
+				return nil
+			}
+		}
+		return fmt.Errorf("no mail that says %q", says)
+	})
+	return text
+}
+
+// tableWith gives the first table that holds a value in clear, in any column.
+func (w *world) tableWith(t *testing.T, value string) string {
+	t.Helper()
+	rows, err := w.hub.pool.Query(t.Context(), `select quote_ident(table_name) from information_schema.tables where table_schema = current_schema() and table_type = 'BASE TABLE'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(tables) < 20 {
+		t.Fatal(len(tables), err)
+	}
+	for _, table := range tables {
+		var n int
+		if err := w.hub.pool.QueryRow(t.Context(), `select count(*) from `+table+` x where x::text like '%' || $1 || '%'`, value).Scan(&n); err != nil {
+			t.Fatal(table, err)
+		}
+		if n > 0 {
+			return table
+		}
+	}
+	return ""
 }

@@ -247,6 +247,8 @@ func (h *hub) planRequest(ctx context.Context, out io.Writer, asJSON bool, reque
 			p.Does, p.Key = "change the rights of "+at.Credential+" ("+at.State+")", "stays"
 		} else if m.Capabilities().CallerSecret {
 			p.Key = "made by the hub"
+		} else if m.Capabilities().HandsOver {
+			p.Key = "made and handed over by the provider"
 		}
 		if planner, ok := m.KeyManager.(connectors.Planner); ok {
 			if p.Steps, err = planner.Plan(connectors.Grants{Definition: plan.Definition, Scopes: plan.Scopes}); err != nil {
@@ -319,7 +321,7 @@ func printPlan(out io.Writer, plan registry.ApprovalPlan, list []planned) error 
 		}
 	}
 	if len(list) > 0 {
-		fmt.Fprintf(&b, "mails: for each new key a one-time link to its %s\n", plan.KeyTo)
+		fmt.Fprintf(&b, "mails: for each new key that the hub has a one-time link to its %s\n", plan.KeyTo)
 	}
 	fmt.Fprintf(&b, "webhooks: %d endpoint(s)\n", len(plan.Endpoints))
 	for _, e := range plan.Endpoints {

@@ -436,6 +436,7 @@ func (h *hub) startRiver(ctx context.Context) error {
 		return err
 	}
 	h.river = client
+	h.outbox.Waker().Listen()
 	return nil
 }
 

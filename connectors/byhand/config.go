@@ -26,6 +26,13 @@ type Config struct {
 	// CloseWithin is what the team has promised: the longest time from the order to
 	// end a key to its end. It is shown to people as the bound of a revocation.
 	CloseWithin time.Duration `yaml:"close_within"`
+	// HandsOver says that the team gives each key to its holder itself. The hub
+	// never has it: a task is closed with the team's reference of the key, and the
+	// holder is told that the team hands it over.
+	HandsOver bool `yaml:"hands_over"`
+	// OneKey says that the team's system cannot keep two keys of one holder at a
+	// time: a rotation ends the old key with the new one, and is told so before.
+	OneKey bool `yaml:"one_key"`
 	// Definitions are those served, by DataPass's uid.
 	Definitions map[string]Definition `yaml:"definitions"`
 }

@@ -36,6 +36,9 @@ func (m *Manager) open(ctx context.Context, op string, r connectors.IssueRequest
 		return none(err)
 	}
 	if !s.asked && s.closed == nil {
+		if err := m.alone(ctx, op, r, t.Replaces); err != nil {
+			return none(err)
+		}
 		asked := credentialRecord{
 			Public: r.Public, Subject: r.SubjectID, Owner: r.Subject.Owner, Definition: r.Grants.Definition, Scopes: sorted(r.Grants.Scopes),
 		}
@@ -52,25 +55,57 @@ func (m *Manager) open(ctx context.Context, op string, r connectors.IssueRequest
 	if s.Public != r.Public || s.Subject != r.SubjectID || s.Owner != r.Subject.Owner || s.Definition != r.Grants.Definition {
 		return none(m.fault(op, connectors.Conflict, "the reference was asked for something else"))
 	}
-	t.Credential, t.Definition, t.Rights, t.Instructions, t.WantsKey, t.EndsAt = r.Ref, s.Definition, words, d.Instructions, true, r.ExpiresAt
+	t.Credential, t.Definition, t.Rights, t.Instructions, t.EndsAt = r.Ref, s.Definition, words, d.Instructions, r.ExpiresAt
+	t.WantsKey, t.WantsReference = !m.config.HandsOver, m.config.HandsOver
 	answer, err := m.ask(ctx, op, t)
 	if err != nil {
 		return none(err)
 	}
-	if answer.Secret.IsZero() {
+	// What the answer holds, and not the settings of today, says how the key went.
+	if answer.Secret.IsZero() && answer.Reference == "" {
 		return none(m.fault(op, connectors.Rejected, "the key was handed on already and is kept nowhere: rotate it"))
 	}
-	isNew, err := connectors.WriteRecordOnce(ctx, m.ledger, issuedKey(r.Ref), issuedRecord{At: answer.At})
+	isNew, err := connectors.WriteRecordOnce(ctx, m.ledger, issuedKey(r.Ref), issuedRecord{At: answer.At, Reference: answer.Reference})
 	if err != nil {
 		return none(m.failed(op, err))
 	}
 	return connectors.Issued{
-		Handle: connectors.Handle{Ref: r.Ref, Subject: r.SubjectID, ID: r.Ref}, Secret: answer.Secret, Adopted: !isNew,
+		Handle: connectors.Handle{Ref: r.Ref, Subject: r.SubjectID, ID: r.Ref, Reference: answer.Reference}, Secret: answer.Secret, Adopted: !isNew,
 	}, answer, nil
 }
 
+// alone refuses a key beside another of the same subject where the team can keep
+// one only, and marks which one that is.
+func (m *Manager) alone(ctx context.Context, op string, r connectors.IssueRequest, replaces string) error {
+	if !m.config.OneKey {
+		return nil
+	}
+	current, found, err := connectors.ReadRecord[currentRecord](ctx, m.ledger, currentKey(r.SubjectID))
+	if err != nil {
+		return m.failed(op, err)
+	}
+	if found && current.Ref != r.Ref && current.Ref != replaces {
+		s, err := m.standing(ctx, op, current.Ref)
+		if err != nil {
+			return err
+		}
+		opened, asked, err := m.tasks.Read(ctx, openTask(current.Ref))
+		if err != nil {
+			return m.failed(op, err)
+		}
+		if s.closed == nil && asked && opened.State != connectors.TaskRefused {
+			return m.fault(op, connectors.Rejected, "the team keeps one key of a holder at a time: rotate "+current.Ref)
+		}
+	}
+	if err := connectors.WriteRecord(ctx, m.ledger, currentKey(r.SubjectID), currentRecord{Ref: r.Ref}); err != nil {
+		return m.failed(op, err)
+	}
+	return nil
+}
+
 // Rotate has the team make a new key in the place of the old one. The grace runs
-// from the team's answer; without one that answer also says that the old key is over.
+// from the team's answer; without one, or where the team keeps one key only, that
+// answer also says that the old key is over.
 func (m *Manager) Rotate(ctx context.Context, r connectors.RotateRequest) (connectors.Rotation, error) {
 	const op = "rotate"
 	if r.Grace < 0 || r.Old.Ref == r.Ref {
@@ -83,17 +118,21 @@ func (m *Manager) Rotate(ctx context.Context, r connectors.RotateRequest) (conne
 	if old.Subject != r.SubjectID {
 		return connectors.Rotation{}, m.fault(op, connectors.Conflict, "the old credential belongs to another subject")
 	}
-	t := connectors.Task{ID: openTask(r.Ref), Kind: connectors.TaskReplace, Replaces: r.Old.Ref, Grace: r.Grace}
+	grace := r.Grace
+	if m.config.OneKey {
+		grace = 0 // the old key ends with the new one, whatever was asked for
+	}
+	t := connectors.Task{ID: openTask(r.Ref), Kind: connectors.TaskReplace, Replaces: r.Old.Ref, Grace: grace}
 	issued, answer, err := m.open(ctx, op, r.IssueRequest, t)
 	if err != nil {
 		return connectors.Rotation{}, err
 	}
 	rotation := connectors.Rotation{Issued: issued, Overlap: connectors.OverlapNone}
-	until := answer.At.Add(r.Grace)
+	until := answer.At.Add(grace)
 	switch {
 	case old.closed != nil:
 		return rotation, nil
-	case r.Grace == 0:
+	case grace == 0:
 		if err := m.close(ctx, op, r.Old.Ref, closedRecord{At: answer.At, Task: t.ID}); err != nil {
 			return connectors.Rotation{}, err
 		}
@@ -201,6 +240,6 @@ func (m *Manager) Lookup(ctx context.Context, h connectors.Handle) (connectors.F
 		live = connectors.Dead
 	}
 	return connectors.Found{
-		Handle: connectors.Handle{Ref: h.Ref, Subject: s.Subject, ID: h.Ref}, Owner: s.Owner, Scopes: sorted(s.scopes()), Live: live,
+		Handle: connectors.Handle{Ref: h.Ref, Subject: s.Subject, ID: h.Ref, Reference: s.reference}, Owner: s.Owner, Scopes: sorted(s.scopes()), Live: live,
 	}, nil
 }

@@ -31,10 +31,14 @@ const lookAgain = 10 * time.Minute
 // Capabilities says what a team can do. The key is theirs; they see it; what they
 // say is all that can be known.
 func (m *Manager) Capabilities() connectors.Capabilities {
-	return connectors.Capabilities{
+	can := connectors.Capabilities{
 		MultiSecret: true, Grace: connectors.GraceAny, SecretReadable: true, LookupByRef: true, AsyncApproval: true,
-		RevocationBound: m.config.CloseWithin, GrantModel: connectors.GrantsOnCredential,
+		RevocationBound: m.config.CloseWithin, GrantModel: connectors.GrantsOnCredential, HandsOver: m.config.HandsOver,
 	}
+	if m.config.OneKey {
+		can.MultiSecret, can.Grace = false, connectors.GraceNone
+	}
+	return can
 }
 
 // The records.
@@ -50,7 +54,11 @@ type (
 		Scopes     []string `json:"scopes"` // DataPass's names, as first asked for
 	}
 	issuedRecord struct {
-		At time.Time `json:"at"`
+		At        time.Time `json:"at"`
+		Reference string    `json:"reference,omitempty"` // the team's, of a key that it handed over itself
+	}
+	currentRecord struct {
+		Ref string `json:"ref"` // of the key that was asked for last
 	}
 	rightsRecord struct {
 		N     int      `json:"n"`     // of the last task
@@ -63,11 +71,12 @@ type (
 	}
 )
 
-func subjectKey(ref string) string    { return "subject/" + ref }
-func credentialKey(ref string) string { return "credential/" + ref }
-func issuedKey(ref string) string     { return "issued/" + ref }
-func rightsKey(ref string) string     { return "rights/" + ref }
-func closedKey(ref string) string     { return "closed/" + ref }
+func subjectKey(ref string) string     { return "subject/" + ref }
+func credentialKey(ref string) string  { return "credential/" + ref }
+func issuedKey(ref string) string      { return "issued/" + ref }
+func rightsKey(ref string) string      { return "rights/" + ref }
+func closedKey(ref string) string      { return "closed/" + ref }
+func currentKey(subject string) string { return "current/" + subject }
 
 func openTask(ref string) string          { return ref + "/open" }
 func rightsTask(ref string, n int) string { return fmt.Sprintf("%s/rights-%d", ref, n) }
@@ -77,6 +86,7 @@ func closeTask(ref string) string         { return ref + "/close" }
 type standing struct {
 	credentialRecord
 	asked, issued bool
+	reference     string
 	closed        *closedRecord
 	rights        rightsRecord
 }
@@ -95,9 +105,11 @@ func (m *Manager) standing(ctx context.Context, op, ref string) (standing, error
 	if s.credentialRecord, s.asked, err = connectors.ReadRecord[credentialRecord](ctx, m.ledger, credentialKey(ref)); err != nil {
 		return s, m.failed(op, err)
 	}
-	if _, s.issued, err = connectors.ReadRecord[issuedRecord](ctx, m.ledger, issuedKey(ref)); err != nil {
+	made, found, err := connectors.ReadRecord[issuedRecord](ctx, m.ledger, issuedKey(ref))
+	if err != nil {
 		return s, m.failed(op, err)
 	}
+	s.issued, s.reference = found, made.Reference
 	closed, found, err := connectors.ReadRecord[closedRecord](ctx, m.ledger, closedKey(ref))
 	if err != nil {
 		return s, m.failed(op, err)
@@ -267,10 +279,16 @@ func (m *Manager) Plan(g connectors.Grants) ([]string, error) {
 		return nil, err
 	}
 	rights := strings.Join(words, ", ")
-	return []string{
-		fmt.Sprintf("écrire à l’équipe (%d adresse(s)) : ouvrir l’accès à %s, droits : %s", len(m.config.Team), g.Definition, cmp.Or(rights, "aucun")),
-		"attendre que l’équipe donne la clé sur la page de la tâche, ou refuse",
-	}, nil
+	steps := []string{fmt.Sprintf("écrire à l’équipe (%d adresse(s)) : ouvrir l’accès à %s, droits : %s", len(m.config.Team), g.Definition, cmp.Or(rights, "aucun"))}
+	if m.config.HandsOver {
+		steps = append(steps, "attendre que l’équipe remette elle-même la clé à son titulaire et donne sa référence sur la page de la tâche, ou refuse : Passerelle n’a jamais la clé")
+	} else {
+		steps = append(steps, "attendre que l’équipe donne la clé sur la page de la tâche, ou refuse")
+	}
+	if m.config.OneKey {
+		steps = append(steps, "à savoir : cette équipe ne peut pas garder deux clés à la fois, chaque remplacement interrompra l’accès")
+	}
+	return steps, nil
 }
 
 // Health tells whether a task could be recorded now. Whether the team reads its

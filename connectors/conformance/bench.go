@@ -220,7 +220,10 @@ func (b *bench) checkIssued(r connectors.IssueRequest, got connectors.Issued) {
 	if got.Handle.Ref != r.Ref || got.Handle.Subject != r.SubjectID {
 		b.t.Errorf("handle %+v, want reference %s and subject %s", got.Handle, r.Ref, r.SubjectID)
 	}
-	if got.Secret.IsZero() {
+	switch {
+	case b.can.HandsOver && (!got.Secret.IsZero() || got.Handle.Reference == ""):
+		b.t.Error("the hub is given a key that it must never have, or no reference of it")
+	case !b.can.HandsOver && got.Secret.IsZero():
 		b.t.Error("no secret")
 	}
 }

@@ -11,7 +11,8 @@
 // Each fault strikes each single call of each operation, before and after the
 // partner's work, and the operation is then repeated: the outcome must be that of
 // a call without faults. `go test -v -run 'Contract/faults' ./connectors/kong`
-// prints it as a table.
+// prints it as a table. Where there is no partner the calls to what the hub lends
+// (records, tasks) are struck in its place.
 //
 // It is imported by tests alone, and imports testing, connectors and
 // connectors/partnertest.

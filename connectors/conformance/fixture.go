@@ -55,7 +55,9 @@ type Fixture struct {
 	// NoEmptyGrants: the manager cannot hold an empty set, which is Rejected.
 	NoEmptyGrants bool
 
-	// Passes tells whether the gateway, or the token endpoint, takes the secret now.
+	// Passes tells whether the gateway, or the token endpoint, takes the secret now;
+	// of a manager that hands keys over itself the secret is empty, and the handle
+	// says which key its holder has.
 	Passes func(h connectors.Handle, secret connectors.Secret) bool
 
 	// Act has the people at the manager do what waits for them; nil unless the
@@ -68,6 +70,8 @@ type Fixture struct {
 	// manager without one. Admin picks the calls of its administration side.
 	Partner *partnertest.Server
 	Admin   partnertest.Route
+	// Inside strikes what the hub lends, of a manager without Partner; it needs Reopen.
+	Inside *Inside
 	// Reopen is the connector opened again by another process: what it kept in
 	// memory is gone. nil: the same one goes on.
 	Reopen func() connectors.KeyManager
@@ -112,6 +116,9 @@ func Run(t *testing.T, open func(*testing.T) *Fixture) {
 	suite("reading", readingTests)
 	suite("partner", partnerTests)
 	suite("people", peopleTests)
+	if sample.Inside != nil {
+		t.Run("faults", func(t *testing.T) { runInside(t, open, sample) })
+	}
 	if sample.Partner != nil {
 		t.Run("faults", func(t *testing.T) { runFaults(t, open, sample) })
 	}
@@ -149,6 +156,9 @@ func checks(f *Fixture) bool {
 	_, ok := f.Manager.(connectors.Checker)
 	return ok
 }
+
+// handsSecrets: the hub has the key's value.
+func handsSecrets(f *Fixture) bool { return !f.Declared.HandsOver }
 
 func people(f *Fixture) bool { return f.Declared.AsyncApproval }
 

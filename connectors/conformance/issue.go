@@ -7,7 +7,7 @@ import (
 )
 
 var issueTests = []test{
-	{"an issued secret passes at the gateway, an altered one does not", nil, func(b *bench) {
+	{"an issued secret passes at the gateway, an altered one does not", []need{handsSecrets}, func(b *bench) {
 		issued := b.issued()
 		b.live(1)
 		b.alive(issued)

@@ -29,9 +29,13 @@ func TestTheBuiltInIssuerKeepsTheContract(t *testing.T) {
 			}
 		}
 		rotate()
-		manager, err := config.Open(connectors.Deps{Name: "interne", Owner: "passerelle-test", Now: clock.Now, Ledger: ledger}, keys)
-		if err != nil {
-			t.Fatal(err)
+		inside := &conformance.Inside{}
+		reopen := func() connectors.KeyManager {
+			manager, err := config.Open(connectors.Deps{Name: "interne", Owner: "passerelle-test", Now: clock.Now, Ledger: inside.Ledger(ledger)}, keys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return manager
 		}
 		records := book{ledger}
 		standingOf := func(ref string) standing {
@@ -43,7 +47,7 @@ func TestTheBuiltInIssuerKeepsTheContract(t *testing.T) {
 		}
 		verifier := jose.Verifier{Issuer: issuerURL, Audience: audience, Algs: []jose.Alg{jose.ES256}, Keys: keys, Now: clock.Now}
 		return &conformance.Fixture{
-			Manager: manager, Owner: "passerelle-test", Ledger: ledger,
+			Manager: reopen(), Owner: "passerelle-test", Ledger: ledger, Inside: inside, Reopen: reopen,
 			Declared: connectors.Capabilities{
 				MultiSecret: true, Grace: connectors.GraceAny, NativeExpiry: true, FixedExpiry: true, LookupByRef: true,
 				RevocationBound: time.Second, GrantModel: connectors.GrantsAtIntrospection,

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -224,6 +226,38 @@ func TestARefusedKeyStaysReadyAndItsHistorySaysWhy(t *testing.T) {
 	}
 	if got := s.post(path+"/nack", us, map[string]any{"fetch_id": f.FetchID, "reason": " "}).problem(); got != "422 corps /reason" {
 		t.Error(got)
+	}
+}
+
+// Two replicas answer: the editor's fetches are counted together, and what is
+// refused leaves no trace of a fetch.
+func TestFetchesOfAnEditorAreLimitedWhicheverReplicaAnswers(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(h *editor.Handler) { h.Fetches = 2 })
+	replica := httptest.NewServer(http.StripPrefix("/editor/v1", s.handler.Router()))
+	t.Cleanup(replica.Close)
+	us := s.machine(ourEditor)
+	g := s.approve(ourEditor)
+	s.fetch(us, g.id)
+	s.fetch(us, g.id)
+	for name, at := range map[string]string{"this replica": s.url, "the other": replica.URL} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, at+"/editor/v1/keys/"+g.id.String()+"/fetch", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+us)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		wait, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+		if resp.StatusCode != http.StatusTooManyRequests || err != nil || wait < 1 || wait > 30 || resp.Header.Get("RateLimit-Reset") == "" {
+			t.Errorf("%s: %d %v", name, resp.StatusCode, resp.Header)
+		}
+	}
+	if fetches, told := s.count(`select count(*) from key_fetch`), s.count(`select count(*) from history where event = 'token.fetched'`); fetches != 2 || told != 2 {
+		t.Errorf("%d fetches, %d lines of the journal", fetches, told)
 	}
 }
 

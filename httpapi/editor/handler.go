@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/go-chi/httprate"
 
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
 	"github.com/passerelle-hub/passerelle/httpapi/problem"
@@ -30,7 +29,7 @@ type Handler struct {
 	Catalogue Catalogue
 	Callers   *auth.Authenticator
 	MaxBody   int64 // bytes
-	PerEditor int   // requests a minute of one editor to this process
+	PerEditor int   // requests a minute of one editor, to all processes together
 	Fetches   int   // of them, that fetch keys
 	Now       func() time.Time
 	// LimitToken bounds, by address, how often tokens are asked for; nil: not at all.
@@ -81,7 +80,7 @@ func (h *Handler) Router() http.Handler {
 		token = h.LimitToken(oauth.TooMany)(token)
 	}
 	r.Method(http.MethodPost, "/token", token)
-	calls, fetches := limit(h.PerEditor, "RateLimit"), limit(h.Fetches, "RateLimit")
+	calls, fetches := bound(h.Store.NewSharedLimit("editor-calls", h.PerEditor)), bound(h.Store.NewSharedLimit("editor-fetches", h.Fetches))
 	for _, route := range h.Routes() {
 		around := []func(http.Handler) http.Handler{noStore, h.Callers.Require(deny), editorsOnly, auth.RequireScope(route.Scope, deny), calls}
 		if route.fetches {
@@ -119,29 +118,33 @@ func callerOf(r *http.Request) auth.Caller {
 	return caller
 }
 
-// limit bounds the requests of one editor, whichever of its machines sends them.
-func limit(perMinute int, prefix string) func(http.Handler) http.Handler {
-	reset := prefix + "-Reset"
-	limiter := httprate.NewRateLimiter(perMinute, time.Minute, httprate.WithResponseHeaders(httprate.ResponseHeaders{
-		Limit: prefix + "-Limit", Remaining: prefix + "-Remaining", Reset: reset, RetryAfter: "Retry-After",
-	}))
+// bound counts the requests of one editor, whichever of its machines sends them
+// to whichever process. RateLimit-Limit, -Remaining and -Reset (seconds) say where
+// it is (draft-ietf-httpapi-ratelimit-headers).
+func bound(limit *store.SharedLimit) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			over := limiter.OnLimit(w, r, callerOf(r).Editor())
-			wait := time.Minute
-			if end, err := strconv.ParseInt(w.Header().Get(reset), 10, 64); err == nil {
-				wait = max(time.Until(time.Unix(end, 0)).Round(time.Second), time.Second)
+		return problem.Handle(translate, func(w http.ResponseWriter, r *http.Request) error {
+			allowed, err := limit.Take(r.Context(), callerOf(r).Editor())
+			if err != nil {
+				return err
 			}
-			w.Header().Set(reset, strconv.Itoa(int(wait/time.Second)))
-			if over {
+			w.Header().Set("RateLimit-Limit", strconv.Itoa(limit.PerMinute()))
+			w.Header().Set("RateLimit-Remaining", strconv.Itoa(allowed.Left))
+			w.Header().Set("RateLimit-Reset", strconv.Itoa(int(wholeSeconds(allowed.Reset)/time.Second)))
+			if !allowed.OK {
 				p := problem.New(http.StatusTooManyRequests, "trop-de-requetes", "Trop de requêtes", "Attendez un instant avant de recommencer.")
-				p.After = wait
-				problem.Write(w, r, p)
-				return
+				p.After = wholeSeconds(allowed.Wait)
+				return p
 			}
 			next.ServeHTTP(w, r)
+			return nil
 		})
 	}
+}
+
+// wholeSeconds rounds up, to one at least.
+func wholeSeconds(d time.Duration) time.Duration {
+	return max((d + time.Second - 1).Truncate(time.Second), time.Second)
 }
 
 func notFound() *problem.Problem {
@@ -170,6 +173,7 @@ var refusals = map[registry.FetchRefusal]*problem.Problem{
 	registry.NotReady:     problem.New(http.StatusConflict, "cle-not_ready", "Clé non remise", "La clé n’est pas encore prête : le changement « key.ready » l’annoncera."),
 	registry.KeyOver:      problem.New(http.StatusConflict, "cle-over", "Clé non remise", "La clé est révoquée, remplacée ou expirée."),
 	registry.CopyGone:     problem.New(http.StatusGone, "cle-gone", "Clé non remise", "La clé a déjà été remise, ou sa copie est détruite : seul un remplacement en donne une autre."),
+	registry.ByProvider:   problem.New(http.StatusConflict, "cle-provider", "Clé non remise", "Le fournisseur de données remet cette clé lui-même à son titulaire : le hub ne l’a jamais eue."),
 	registry.ForHolder:    problem.New(http.StatusConflict, "cle-holder_only", "Clé non remise", "La clé est chiffrée pour son titulaire : lui seul peut la lire."),
 	registry.TooOften:     problem.New(http.StatusConflict, "cle-too_often", "Clé non remise", "La clé a été lue 10 fois sans être accusée : accusez réception d’une de ces lectures."),
 	registry.WrongSum:     problem.New(http.StatusUnprocessableEntity, "cle-fingerprint", "Clé non remise", "L’empreinte n’est pas celle de la clé : ce que vous avez gardé n’est pas ce qui a été remis. La copie reste."),

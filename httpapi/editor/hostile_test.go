@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/passerelle-hub/passerelle/connectors"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 )
 
@@ -246,6 +247,39 @@ func TestASecondLookMeansARotation(t *testing.T) {
 				t.Errorf("a second one: %d", status)
 			}
 		})
+	}
+}
+
+// Where the manager keeps one key, the page of a spent link says what a
+// replacement interrupts before anything is done, and does nothing without a yes.
+func TestAReplacementThatInterruptsIsToldFirstAndMustBeAccepted(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.grace = connectors.GraceNone
+	g := s.approve(ourEditor)
+	link := s.link(g)
+	s.page(http.MethodPost, link) // it is shown
+	status, page, _ := s.page(http.MethodGet, link)
+	if status != http.StatusNotFound || !strings.Contains(page, "L’accès est interrompu") || !strings.Contains(page, `type="checkbox" id="coupure"`) || strings.Contains(page, "fonctionne encore") {
+		t.Fatalf("%d %s", status, page)
+	}
+	status, page, _ = s.page(http.MethodPost, link+"/remplacer")
+	if status != http.StatusConflict || !strings.Contains(page, "Rien n’a été changé.") || !strings.Contains(page, "<title>Erreur : ") || s.count(`select count(*) from rotation`) != 0 {
+		t.Fatalf("without a yes: %d %s", status, page)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+link+"/remplacer", strings.NewReader("coupure=acceptee"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Sec-Fetch-Site", "same-origin")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || s.count(`select count(*) from rotation where old_id = $1`, g.id) != 1 {
+		t.Errorf("with a yes: %d", resp.StatusCode)
 	}
 }
 

@@ -55,7 +55,8 @@ type site struct {
 	registry *registry.Registry
 	ahead    *atomic.Int64 // how far its clock is ahead, in nanoseconds
 	handler  *editor.Handler
-	next     int64 // id of the next request
+	next     int64                 // id of the next request
+	grace    connectors.GraceModel // that the manager has
 }
 
 // declared lets editors fetch by a declared link, but for one definition.
@@ -71,7 +72,7 @@ func (declared) Policy(definition string) (registry.Policy, bool) {
 
 func newSite(t testing.TB, change ...func(*editor.Handler)) *site {
 	t.Helper()
-	s := &site{t: t, ahead: &atomic.Int64{}, next: 70_000}
+	s := &site{t: t, ahead: &atomic.Int64{}, next: 70_000, grace: connectors.GraceAny}
 	s.pool = pgtest.New(t, store.Migrate)
 	sealing, err := seal.ParseKey("test", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 	if err != nil {
@@ -93,7 +94,7 @@ func newSite(t testing.TB, change ...func(*editor.Handler)) *site {
 	s.registry = registry.New(s.store, outbox, catalogue, declared{}, registry.Settings{
 		PublicURL: "https://hub.example", TokenEnv: string(token.Test), LinkLifetime: 7 * 24 * time.Hour, CopyLifetime: 30 * 24 * time.Hour,
 		ReplaceGrace: 24 * time.Hour, Capabilities: func(string) (connectors.Capabilities, bool) {
-			return connectors.Capabilities{Grace: connectors.GraceAny, CallerSecret: true}, true
+			return connectors.Capabilities{Grace: s.grace, CallerSecret: true}, true
 		},
 	}, s.now)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -87,7 +87,7 @@ func (h *Handler) over(w http.ResponseWriter, r *http.Request, err error) bool {
 
 // offerReplacement answers where the key of a link lives and its value is not to
 // be had any more; false when it did not.
-func (h *Handler) offerReplacement(w http.ResponseWriter, r *http.Request, status int, cutover bool) bool {
+func (h *Handler) offerReplacement(w http.ResponseWriter, r *http.Request, status int, refused bool) bool {
 	offer, ok, err := h.Registry.Replaceable(r.Context(), linkHash(r))
 	switch {
 	case err != nil:
@@ -96,16 +96,20 @@ func (h *Handler) offerReplacement(w http.ResponseWriter, r *http.Request, statu
 	case !ok:
 		return false
 	}
-	h.pages.Write(w, r, status, "replace.html", page.Page{Title: "Cette clé ne peut plus être affichée", Body: struct {
+	title := "Cette clé ne peut plus être affichée"
+	if refused {
+		title = "Erreur : " + title
+	}
+	h.pages.Write(w, r, status, "replace.html", page.Page{Title: title, Body: struct {
 		Offer   registry.Replaceable
 		Link    string
-		Cutover bool
-	}{offer, chi.URLParam(r, "link"), cutover}})
+		Refused bool // the interruption was not accepted: nothing was done
+	}{offer, chi.URLParam(r, "link"), refused}})
 	return true
 }
 
-// Replace has the key of a spent link replaced. Where that interrupts calls it
-// asks again first.
+// Replace has the key of a spent link replaced. Where that interrupts calls, the
+// page says so and has it accepted.
 func (h *Handler) Replace(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	cmd := &registry.ReplaceByLink{LinkHash: linkHash(r), AcceptCutover: r.PostFormValue("coupure") == "acceptee"}

@@ -22,27 +22,29 @@ import (
 
 // keyView is a key as the API shows it: everything but the key.
 type keyView struct {
-	ID             uuid.UUID       `json:"id"` // token_id
-	Ref            string          `json:"ref"`
-	RequestID      int64           `json:"request_id"`
-	HabilitationID *int64          `json:"habilitation_id"`
-	DefinitionID   string          `json:"definition_id"`
-	Manager        string          `json:"manager"` // "": none is configured yet
-	State          string          `json:"state"`
-	Hint           string          `json:"hint"` // first and last characters; "" when the manager made it
-	Scopes         []string        `json:"scopes"`
-	GrantsPending  bool            `json:"grants_pending"` // its manager does not know the scopes yet
-	AllowedIPs     []string        `json:"allowed_ips"`
-	CreatedAt      time.Time       `json:"created_at"`
-	IssuedAt       *time.Time      `json:"issued_at"`
-	ExpiresAt      *time.Time      `json:"expires_at"`
-	ProlongUntil   *time.Time      `json:"prolong_until"` // asked for, not yet at its manager
-	Replaces       *uuid.UUID      `json:"replaces"`
-	OldUntil       *time.Time      `json:"old_until"` // of one that is replaced: it passes until then
-	Reason         string          `json:"reason"`
-	Steps          []stepView      `json:"steps"`
-	RetryAt        *time.Time      `json:"retry_at"`
-	Revocation     *revocationView `json:"revocation"`
+	ID             uuid.UUID  `json:"id"` // token_id
+	Ref            string     `json:"ref"`
+	RequestID      int64      `json:"request_id"`
+	HabilitationID *int64     `json:"habilitation_id"`
+	DefinitionID   string     `json:"definition_id"`
+	Manager        string     `json:"manager"` // "": none is configured yet
+	State          string     `json:"state"`
+	Hint           string     `json:"hint"` // first and last characters; "" when the manager made it
+	Scopes         []string   `json:"scopes"`
+	GrantsPending  bool       `json:"grants_pending"` // its manager does not know the scopes yet
+	AllowedIPs     []string   `json:"allowed_ips"`
+	CreatedAt      time.Time  `json:"created_at"`
+	IssuedAt       *time.Time `json:"issued_at"`
+	ExpiresAt      *time.Time `json:"expires_at"`
+	ProlongUntil   *time.Time `json:"prolong_until"` // asked for, not yet at its manager
+	Replaces       *uuid.UUID `json:"replaces"`
+	OldUntil       *time.Time `json:"old_until"` // of one that is replaced: it passes until then
+	Reason         string     `json:"reason"`
+	// ProviderReference is the provider's, of a key that it hands over itself; "" else.
+	ProviderReference string          `json:"provider_reference"`
+	Steps             []stepView      `json:"steps"`
+	RetryAt           *time.Time      `json:"retry_at"`
+	Revocation        *revocationView `json:"revocation"`
 }
 
 type stepView struct {
@@ -150,6 +152,11 @@ func (h *Handler) viewKeys(ctx context.Context, list []store.Credential) ([]keyV
 			return nil, err
 		}
 		views[i] = h.viewKey(c, steps)
+		handle, err := c.ManagerHandle()
+		if err != nil {
+			return nil, err
+		}
+		views[i].ProviderReference = handle.Reference
 		if at, waits := next[c.ID]; waits {
 			views[i].RetryAt = &at
 		}
@@ -216,11 +223,12 @@ type planView struct {
 	GraceS        *int64 `json:"grace_s"` // null: the manager imposes it
 	Accept        bool   `json:"accept_cutover_required"`
 	ChoosesSecret bool   `json:"manager_makes_secret"`
+	HandedBy      string `json:"handed_by"` // hub, or provider: then the hub never has the key
 	Text          string `json:"text"`
 }
 
 func viewPlan(p registry.RotationPlan, asked time.Duration) planView {
-	v := planView{Overlap: string(p.Overlap), ChoosesSecret: p.ChoosesSecret}
+	v := planView{Overlap: string(p.Overlap), ChoosesSecret: p.ChoosesSecret, HandedBy: "hub"}
 	seconds := int64(p.Grace.Seconds())
 	switch p.Overlap {
 	case connectors.OverlapUntil:
@@ -230,6 +238,10 @@ func viewPlan(p registry.RotationPlan, asked time.Duration) planView {
 	default:
 		v.GraceS, v.Accept = &seconds, asked > 0
 		v.Text = "L’ancienne clé cesse de fonctionner dès que la nouvelle est créée : l’accès est interrompu jusqu’à son installation."
+	}
+	if p.HandsOver {
+		v.HandedBy = "provider"
+		v.Text += " Le fournisseur de données remet la nouvelle clé lui-même."
 	}
 	return v
 }

@@ -57,7 +57,11 @@ const listLimit = 200
 // Router gives every route of the ops listener.
 func (h *Handler) Router() (http.Handler, error) {
 	var err error
-	h.pages, err = page.Parse(templates, template.FuncMap{"bare": bare, "when": when, "since": since, "pause": pause, "task": task, "lasted": lasted, "receiver": receiverState})
+	h.pages, err = page.Parse(templates, template.FuncMap{
+		"bare": bare, "when": when, "since": since, "pause": pause, "task": task, "lasted": lasted, "receiver": receiverState,
+		"class": className, "step": stepName, "state": stateName, "mail": mailState, "whose": whose,
+		"partnerAdvice": adviceOnPartner, "keyAdvice": adviceOnKey, "mailAdvice": adviceOnMail,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -191,10 +195,23 @@ func (h *Handler) waiting(w http.ResponseWriter, r *http.Request) {
 		h.unavailable(w, r, err)
 		return
 	}
+	ids, keysAt := make([]uuid.UUID, len(waiting.Credentials)), map[string]int{}
+	for i, c := range waiting.Credentials {
+		ids[i] = c.ID
+		keysAt[c.Manager]++
+	}
+	next, err := h.Store.NextTries(r.Context(), ids)
+	if err != nil {
+		h.unavailable(w, r, err)
+		return
+	}
 	h.pages.Write(w, r, http.StatusOK, "waiting.html", page.Page{Title: "Ce qui attend", Body: struct {
 		store.Waiting
 		Operator bool
-	}{waiting, userOf(r).Operator}})
+		At       time.Time
+		Next     map[uuid.UUID]time.Time // tries, by key
+		KeysAt   map[string]int          // that wait, by manager
+	}{waiting, userOf(r).Operator, time.Now(), next, keysAt}})
 }
 
 func (h *Handler) waitingJSON(w http.ResponseWriter, r *http.Request) {
@@ -248,6 +265,9 @@ func (h *Handler) unavailable(w http.ResponseWriter, r *http.Request, err error)
 func when(t any) string {
 	switch t := t.(type) {
 	case time.Time:
+		if t.IsZero() {
+			return "–"
+		}
 		return t.UTC().Format("2006-01-02 15:04:05 UTC")
 	case *time.Time:
 		if t != nil {
@@ -262,7 +282,7 @@ func pause(until *time.Time, by string) string {
 	switch {
 	case until == nil:
 		return "–"
-	case by != "hub":
+	case by != byHub:
 		return "reprise par un opérateur (pause demandée par " + by + ")"
 	default:
 		return when(until)

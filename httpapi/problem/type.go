@@ -57,6 +57,7 @@ func Types() []Type {
 		{"cle-not_ready", "409", "Clé pas encore prête", "La clé est en cours de création.", "Suivez les changements : key.ready l’annonce."},
 		{"cle-over", "409", "Clé finie", "La clé est révoquée, remplacée ou expirée.", "Cherchez celle qui la remplace (replaces)."},
 		{"cle-gone", "410", "Clé déjà remise", "La clé a été remise, ou sa copie est détruite.", "Seul un remplacement en donne une autre : demandez-le au titulaire."},
+		{"cle-provider", "409", "Clé remise par son fournisseur", "Le fournisseur de données remet la clé lui-même à son titulaire : le hub ne l’a jamais eue.", "Demandez-la au titulaire."},
 		{"cle-holder_only", "409", "Clé chiffrée pour son titulaire", "Le titulaire a donné une clé publique : lui seul peut lire la clé.", "Demandez-lui la clé, ou donnez la vôtre par PUT /editor/v1/jwk avant le prochain remplacement."},
 		{"cle-too_often", "409", "Trop de lectures", "La clé a été lue 10 fois sans accusé de réception.", "Accusez réception d’une de ces lectures."},
 		{"cle-fingerprint", "422", "Empreinte différente", "L’empreinte de l’accusé n’est pas celle de la clé. La copie reste.", "Relisez la clé : ce que vous avez gardé n’est pas ce qui a été remis."},

@@ -3,7 +3,8 @@
 //
 // A GET shows no secret and changes nothing: mail scanners fetch links. The link
 // is made and read by this hub alone and ends; what it leads to names the
-// organisation and our references, no person.
+// organisation and our references, and no person, but to a team that hands the
+// key over itself: it is told to which address, while that is to be done.
 // It imports internal/registry, internal/store and httpapi/page.
 package team
 
@@ -81,7 +82,8 @@ func (h *Handler) Answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	cmd := &registry.AnswerTask{
-		Link: chi.URLParam(r, "link"), Done: answer == "fait", Key: connectors.NewSecret(r.PostForm.Get("cle")), Reason: r.PostForm.Get("motif"),
+		Link: chi.URLParam(r, "link"), Done: answer == "fait", Key: connectors.NewSecret(r.PostForm.Get("cle")),
+		Reference: r.PostForm.Get("reference"), Reason: r.PostForm.Get("motif"),
 	}
 	err := h.registry.Record(r.Context(), cmd)
 	var wrong *registry.AnswerError

@@ -165,6 +165,7 @@ const (
 	NotReady     FetchRefusal = "not_ready"     // being made
 	KeyOver      FetchRefusal = "over"          // revoked, replaced or expired
 	CopyGone     FetchRefusal = "gone"          // handed over, or destroyed at its deadline
+	ByProvider   FetchRefusal = "provider"      // its provider hands it over itself
 	ForHolder    FetchRefusal = "holder_only"   // encrypted for its holder
 	TooOften     FetchRefusal = "too_often"     // MaxFetches without an acknowledgement
 	WrongSum     FetchRefusal = "fingerprint"   // an acknowledgement of another value
@@ -202,6 +203,9 @@ func (cmd *FetchKey) apply(ctx context.Context, u *unit) error {
 		return &NotFetchableError{KeyOver}
 	}
 	copied, err := u.tx.KeyCopy(ctx, c.ID)
+	if err == nil && copied.EndedHow == store.CopyProvider {
+		return &NotFetchableError{ByProvider}
+	}
 	if errors.Is(err, store.ErrNotFound) || err == nil && !copied.Waits(u.at) {
 		return &NotFetchableError{CopyGone}
 	}

@@ -21,6 +21,8 @@ const (
 	LetterKeyReady    = "cle_prete"    // the one-time link, to who will use the key
 	LetterKeyRevealed = "cle_affichee" // told to the applicant
 	LetterKeyRevoked  = "cle_revoquee" // told to the contacts
+	// LetterKeyProvider tells the contacts that the provider hands the key over itself.
+	LetterKeyProvider = "cle_du_fournisseur"
 	roleTechnical     = "contact_technique"
 	roleApplicant     = "demandeur"
 )
@@ -83,6 +85,7 @@ type Replaceable struct {
 	At         string // French date; "": not ended
 	Editor     string // name of the one that acknowledged
 	Grace      string // how long the old key may live on, in French
+	Cutover    bool   // it does not: calls are refused until the new one is installed
 }
 
 // Replaceable gives what a link's page says where only a rotation helps; false
@@ -111,6 +114,9 @@ func (r *Registry) Replaceable(ctx context.Context, linkHash []byte) (Replaceabl
 		return Replaceable{}, false, err
 	}
 	v := Replaceable{Definition: r.label(c.Definition), How: copied.EndedHow, Grace: frenchDuration(r.settings.ReplaceGrace)}
+	if can, ok := r.CapabilitiesOf(c.Manager); ok {
+		v.Cutover = PlanRotation(can, r.settings.ReplaceGrace).Overlap == connectors.OverlapNone
+	}
 	switch {
 	case copied.EndedBy != "":
 		v.Editor = r.EditorName(copied.EndedBy)
@@ -330,9 +336,19 @@ func recipientOfLink(req habilitation.Request) (role, to string) {
 	return roleApplicant, strings.TrimSpace(req.Applicant.Email)
 }
 
-// handOver sends the one-time link of a new key, or tells that the key is
-// encrypted for an editor, where only that is kept.
+// handOver sends the one-time link of a new key, or tells who gives it: the editor
+// that it is encrypted for, or the provider that hands it over itself.
 func (u *unit) handOver(ctx context.Context, req habilitation.Request, c store.Credential) error {
+	handle, err := c.ManagerHandle()
+	if err != nil {
+		return err
+	}
+	if handle.Reference != "" {
+		role, _ := recipientOfLink(req)
+		return u.mailContacts(ctx, req, LetterKeyProvider, "provider/"+c.ID.String(), map[string]string{
+			"definition": u.label(c.Definition), "organization": req.Organization.Name, "who": roleLabel(role), "reference": handle.Reference,
+		})
+	}
 	holds, err := u.holderCopy(ctx, c, req)
 	if err != nil {
 		return err

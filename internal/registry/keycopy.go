@@ -25,6 +25,12 @@ func (u *unit) keepCopy(ctx context.Context, req habilitation.Request, c *store.
 	if err := u.tx.InsertKeyCopy(ctx, c.ID, u.at.Add(u.settings.CopyLifetime)); err != nil {
 		return err
 	}
+	if handle, err := c.ManagerHandle(); err != nil || handle.Reference != "" {
+		if err == nil {
+			_, err = u.endCopy(ctx, c, store.CopyProvider, "")
+		}
+		return err
+	}
 	return u.enclose(ctx, req, c)
 }
 

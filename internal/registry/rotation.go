@@ -26,11 +26,13 @@ type RotationPlan struct {
 	Grace time.Duration `json:"grace"`
 	// ChoosesSecret: the manager makes the value; a lost answer is another value.
 	ChoosesSecret bool `json:"chooses_secret"`
+	// HandsOver: the manager's people give the new key to its holder themselves.
+	HandsOver bool `json:"hands_over"`
 }
 
 // PlanRotation gives what a manager of these capabilities makes of a grace.
 func PlanRotation(can connectors.Capabilities, grace time.Duration) RotationPlan {
-	plan := RotationPlan{Overlap: connectors.OverlapUntil, Grace: grace, ChoosesSecret: !can.CallerSecret}
+	plan := RotationPlan{Overlap: connectors.OverlapUntil, Grace: grace, ChoosesSecret: !can.CallerSecret, HandsOver: can.HandsOver}
 	switch {
 	case grace <= 0 || can.Grace == connectors.GraceNone || can.Grace == "":
 		plan.Overlap, plan.Grace = connectors.OverlapNone, 0
@@ -206,8 +208,12 @@ func (cmd *CredentialRotated) apply(ctx context.Context, u *unit) error {
 	if err != nil {
 		return err
 	}
-	if old.State != string(habilitation.CredentialRotating) || old.OldUntil != nil {
-		return nil // revoked meanwhile, or refused since the rotation was asked for
+	if old.State != string(habilitation.CredentialRotating) {
+		return nil // revoked meanwhile
+	}
+	if old.OldUntil != nil { // refused since the rotation was asked for: what waited for the new key goes on
+		u.then(EndDue{old.ID, old.Manager, u.at})
+		return nil
 	}
 	until := cmd.OldUntil.UTC()
 	if cmd.Overlap == connectors.OverlapNone || cmd.OldUntil.IsZero() {
@@ -249,7 +255,12 @@ func (u *unit) rotated(ctx context.Context, req habilitation.Request, c store.Cr
 	if err := u.publish(ctx, req, c, "token.rotated", detail); err != nil {
 		return err
 	}
-	params := map[string]string{"definition": u.label(c.Definition), "organization": req.Organization.Name, "until": ""}
+	params := map[string]string{"definition": u.label(c.Definition), "organization": req.Organization.Name, "until": "", "provider": ""}
+	if handle, err := c.ManagerHandle(); err != nil {
+		return err
+	} else if handle.Reference != "" {
+		params["provider"] = "yes"
+	}
 	if passes(old, u.at) && old.OldUntil != nil {
 		params["until"] = frenchTime(*old.OldUntil)
 	}

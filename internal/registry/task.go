@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -32,6 +33,10 @@ const (
 	MinHandedKey = 8
 	MaxHandedKey = 4096
 	MaxRefusal   = connectors.MaxDetail
+	MaxReference = 80
+	// secretLike is the least length of a run of letters and digits that is taken
+	// for a key where a reference is asked for.
+	secretLike = 20
 )
 
 // Tasks gives a manager's connector what it orders people by.
@@ -179,7 +184,8 @@ func (cmd *withdrawTask) apply(ctx context.Context, u *unit) error {
 	return u.writeTask(ctx, req, cmd.task, "task.withdrawn", "")
 }
 
-// TaskShown is a task as its page shows it: no person is named.
+// TaskShown is a task as its page shows it. No person is named, but to a team that
+// has to hand the key to one.
 type TaskShown struct {
 	Kind         connectors.TaskKind
 	Action       string
@@ -196,11 +202,17 @@ type TaskShown struct {
 	Grace        time.Duration
 	EndsAt       string // French; "" when none
 	WantsKey     bool
-	State        connectors.TaskState
-	Reason       string
-	AskedAt      string // French
-	AnsweredAt   string // French; "" while it waits
-	Until        string // French: end of the link
+	// WantsReference: the team hands the key to Recipient itself, and answers with
+	// its reference of it. Recipient is known only while that is to be done.
+	WantsReference bool
+	Recipient      string // mail address
+	RecipientRole  string // in French: "le contact technique"
+	TeamReference  string // what it answered with
+	State          connectors.TaskState
+	Reason         string
+	AskedAt        string // French
+	AnsweredAt     string // French; "" while it waits
+	Until          string // French: end of the link
 }
 
 // Task gives what a link leads to. store.ErrNotFound for a link that is not
@@ -226,7 +238,11 @@ func (r *Registry) Task(ctx context.Context, link string) (TaskShown, error) {
 		Kind: connectors.TaskKind(task.Kind), Action: taskAction(task.Kind), Definition: r.label(task.Definition), DefinitionID: task.Definition,
 		Organization: req.Organization.Name, SIRET: req.Organization.SIRET, Request: shownRequestID(req), Reference: c.Ref, PublicID: c.ID.String(),
 		Rights: task.Rights, Instructions: task.Instructions, Replaces: task.Replaces, Grace: time.Duration(task.GraceMs) * time.Millisecond,
-		WantsKey: task.WantsKey, State: connectors.TaskState(task.State), Reason: task.Reason, AskedAt: frenchTime(task.AskedAt), Until: frenchTime(l.Until),
+		WantsKey: task.WantsKey, WantsReference: task.WantsReference, TeamReference: task.Reference, State: connectors.TaskState(task.State), Reason: task.Reason, AskedAt: frenchTime(task.AskedAt), Until: frenchTime(l.Until),
+	}
+	if task.WantsReference && task.State == string(connectors.TaskWaiting) {
+		role, to := recipientOfLink(req)
+		shown.RecipientRole, shown.Recipient = roleLabel(role), to
 	}
 	if task.EndsAt != nil {
 		shown.EndsAt = frenchTime(*task.EndsAt)
@@ -250,13 +266,52 @@ type AnswerError struct{ Field, Text string }
 
 func (e *AnswerError) Error() string { return e.Field + ": " + e.Text }
 
-// AnswerTask records what the team says: done, with the key where it is wanted,
-// or refused with a reason. The work that waits goes on at once.
+// AnswerTask records what the team says: done, with the key or the reference that
+// is wanted, or refused with a reason. The work that waits goes on at once. A key
+// that is not wanted is dropped.
 type AnswerTask struct {
-	Link   string
-	Done   bool
-	Key    connectors.Secret // of a done task that wants it
-	Reason string            // of a refusal
+	Link      string
+	Done      bool
+	Key       connectors.Secret // of a done task that wants it
+	Reference string            // of a done task that wants it
+	Reason    string            // of a refusal
+}
+
+// checkReference gives the team's reference of a key that it handed over, trimmed.
+// What looks like the key itself is refused: the hub is never to have it.
+func (cmd *AnswerTask) checkReference() (string, error) {
+	reference := strings.Join(strings.Fields(cmd.Reference), " ")
+	switch {
+	case reference == "":
+		return "", &AnswerError{"reference", "Donnez votre référence de la clé : son titulaire la citera s’il vous écrit."}
+	case !utf8.ValidString(reference) || utf8.RuneCountInString(reference) > MaxReference:
+		return "", &AnswerError{"reference", fmt.Sprintf("Une référence a %d caractères au plus.", MaxReference)}
+	case strings.ContainsFunc(reference, unicode.IsControl):
+		return "", &AnswerError{"reference", "Une référence n’a que des lettres, des chiffres et des signes."}
+	case likeSecret(reference):
+		return "", &AnswerError{"reference", "Cela ressemble à la clé elle-même : Passerelle ne doit pas l’avoir. Donnez sa référence dans votre outil, par exemple un numéro de dossier."}
+	}
+	return reference, nil
+}
+
+// likeSecret: a long run of letters and digits mixed. Numbers of files and UUIDs
+// have none.
+func likeSecret(text string) bool {
+	letters, digits := 0, 0
+	for _, c := range text + " " {
+		switch {
+		case unicode.IsLetter(c):
+			letters++
+		case unicode.IsDigit(c):
+			digits++
+		default:
+			letters, digits = 0, 0
+		}
+		if letters+digits >= secretLike && letters > 0 && digits > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // check gives the answer's key and reason, trimmed.
@@ -305,6 +360,11 @@ func (cmd *AnswerTask) apply(ctx context.Context, u *unit) error {
 	event := "task.refused"
 	if cmd.Done {
 		event, reason, task.State = "task.done", "", string(connectors.TaskDone)
+		if task.WantsReference {
+			if task.Reference, err = cmd.checkReference(); err != nil {
+				return err
+			}
+		}
 		if task.WantsKey {
 			if err := u.tx.SealTaskSecret(&task, connectors.NewSecret(key)); err != nil {
 				return err

@@ -267,13 +267,14 @@ const (
 	HandOverHolderOnly = "holder_only" // encrypted for its holder
 	HandOverDelivered  = "delivered"   // acknowledged by an editor or shown to its holder
 	HandOverDestroyed  = "destroyed"   // its copy is gone: a rotation gives another key
+	HandOverProvider   = "provider"    // its provider hands it over itself: the hub never had it
 	HandOverOver       = "over"        // the key is
 )
 
 // HandOvers lists them.
 func HandOvers() []string {
 	return []string{
-		HandOverPending, HandOverReady, HandOverNotAllowed, HandOverHolderOnly, HandOverDelivered, HandOverDestroyed, HandOverOver,
+		HandOverPending, HandOverReady, HandOverNotAllowed, HandOverHolderOnly, HandOverDelivered, HandOverDestroyed, HandOverProvider, HandOverOver,
 	}
 }
 

@@ -20,6 +20,7 @@ const (
 	CopyAcknowledged = "acknowledged" // by an editor
 	CopyDeadline     = "deadline"     // nobody came for it
 	CopyOver         = "over"         // the key was revoked, replaced or expired
+	CopyProvider     = "provider"     // there never was one: its provider hands the key over itself
 )
 
 // KeyCopy is what waits to be handed over of a key.

@@ -35,7 +35,7 @@ func (t *Tx) InsertTask(ctx context.Context, n NewHandTask) (bool, error) {
 	}
 	rows, err := t.q.InsertTask(ctx, db.InsertTaskParams{
 		ID: n.ID, Manager: n.Manager, Key: n.Task.ID, Kind: string(n.Task.Kind), CredentialID: n.CredentialID, RequestID: n.RequestID,
-		Definition: n.Task.Definition, Rights: rights, Instructions: n.Task.Instructions, WantsKey: n.Task.WantsKey,
+		Definition: n.Task.Definition, Rights: rights, Instructions: n.Task.Instructions, WantsKey: n.Task.WantsKey, WantsReference: n.Task.WantsReference,
 		Replaces: n.Task.Replaces, GraceMs: n.Task.Grace.Milliseconds(), EndsAt: timePtr(n.Task.EndsAt), AskedAt: n.Now, Mails: 1, MailedAt: n.Now, RemindAt: timePtr(n.RemindAt),
 	})
 	return rows > 0, err
@@ -78,7 +78,7 @@ func (t *Tx) LockRefusedTasks(ctx context.Context, credentialID uuid.UUID) ([]Ha
 // SaveTask writes what changed.
 func (t *Tx) SaveTask(ctx context.Context, task HandTask) error {
 	return t.q.UpdateTask(ctx, db.UpdateTaskParams{
-		ID: task.ID, State: task.State, SecretSealed: task.SecretSealed, Reason: task.Reason, AskedAt: task.AskedAt,
+		ID: task.ID, State: task.State, SecretSealed: task.SecretSealed, Reference: task.Reference, Reason: task.Reason, AskedAt: task.AskedAt,
 		AnsweredAt: task.AnsweredAt, Mails: task.Mails, MailedAt: task.MailedAt, RemindAt: task.RemindAt,
 	})
 }
@@ -105,7 +105,7 @@ func (t *Tx) DropTaskSecrets(ctx context.Context, credentialID uuid.UUID) error 
 
 // TaskAnswer gives what people said of a task, with the key that they gave.
 func (s *Store) TaskAnswer(task HandTask) (connectors.TaskAnswer, error) {
-	answer := connectors.TaskAnswer{State: connectors.TaskState(task.State), Since: task.AskedAt, Reason: task.Reason}
+	answer := connectors.TaskAnswer{State: connectors.TaskState(task.State), Since: task.AskedAt, Reason: task.Reason, Reference: task.Reference}
 	if task.AnsweredAt != nil {
 		answer.At = *task.AnsweredAt
 	}

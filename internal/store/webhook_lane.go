@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/passerelle-hub/passerelle/connectors"
 	"github.com/passerelle-hub/passerelle/internal/store/db"
@@ -59,7 +62,17 @@ var ErrLaneBusy = errors.New("store: the lane is taken")
 // TakeLane takes an endpoint for a time. Nobody else delivers to it until then,
 // or until ReleaseLane.
 func (s *Store) TakeLane(ctx context.Context, endpointID int64, holder uuid.UUID, lease time.Duration, now time.Time) (Lane, error) {
-	row, err := s.q.TakeLane(ctx, holder, lease.Seconds(), endpointID)
+	return s.takeLane(ctx, endpointID, holder, lease, now, false)
+}
+
+// KeepLane lengthens what TakeLane took, and reads the endpoint anew. ErrLaneBusy
+// when the time was over, or the endpoint is not enabled any more.
+func (s *Store) KeepLane(ctx context.Context, endpointID int64, holder uuid.UUID, lease time.Duration, now time.Time) (Lane, error) {
+	return s.takeLane(ctx, endpointID, holder, lease, now, true)
+}
+
+func (s *Store) takeLane(ctx context.Context, endpointID int64, holder uuid.UUID, lease time.Duration, now time.Time, keep bool) (Lane, error) {
+	row, err := s.q.TakeLane(ctx, holder, lease.Seconds(), endpointID, keep)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Lane{}, ErrLaneBusy
 	}
@@ -102,6 +115,7 @@ func (s *Store) NextDue(ctx context.Context, endpointID int64) (time.Time, bool,
 type LaneToStart = db.LanesToStartRow
 
 // LanesToStart gives those of the endpoints that are enabled and do not rest.
+// Served ones are held by a lane now.
 func (s *Store) LanesToStart(ctx context.Context, ids []int64, now time.Time) ([]LaneToStart, error) {
 	return s.q.LanesToStart(ctx, ids, &now)
 }
@@ -158,4 +172,80 @@ func (s *Store) ownHeaders(id int64, sealed []byte) (map[string]string, error) {
 	}
 	var headers map[string]string
 	return headers, json.Unmarshal(clear, &headers)
+}
+
+// lanesChannel is where processes tell each other what they committed: numbers, a
+// comma between two.
+const (
+	lanesChannel = "passerelle_lanes"
+	// tellAtMost keeps a notification below Postgres's 8000 bytes.
+	tellAtMost = 380
+	// listenFor is how long a silent connection is trusted before it is tried.
+	listenFor  = 30 * time.Second
+	tryTimeout = 5 * time.Second
+)
+
+// TellLanes tells the processes that listen of endpoints with something new, by
+// their ids (negative: they were changed).
+func (s *Store) TellLanes(ctx context.Context, endpoints []int64) error {
+	for part := range slices.Chunk(endpoints, tellAtMost) {
+		words := make([]string, len(part))
+		for i, id := range part {
+			words[i] = strconv.FormatInt(id, 10)
+		}
+		if err := s.q.TellLanes(ctx, strings.Join(words, ",")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ListenLanes calls began once it listens, then heard with each notification of
+// TellLanes, on one connection of its own beside the pool's, until ctx ends or
+// the connection does.
+func (s *Store) ListenLanes(ctx context.Context, began func(), heard func(endpoints []int64)) error {
+	pooled, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	conn := pooled.Hijack()
+	defer func() {
+		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
+		defer cancel()
+		_ = conn.Close(bye) // it may be broken already
+	}()
+	if _, err := conn.Exec(ctx, "listen "+lanesChannel); err != nil {
+		return err
+	}
+	began()
+	for {
+		wait, cancel := context.WithTimeout(ctx, listenFor)
+		n, err := conn.WaitForNotification(wait)
+		cancel()
+		switch {
+		case err == nil:
+			heard(endpointsOf(n.Payload))
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !pgconn.Timeout(err):
+			return err
+		default: // a network that dropped it would never say so
+			try, cancel := context.WithTimeout(ctx, tryTimeout)
+			err := conn.Ping(try)
+			cancel()
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func endpointsOf(payload string) []int64 {
+	var ids []int64
+	for word := range strings.SplitSeq(payload, ",") {
+		if id, err := strconv.ParseInt(word, 10, 64); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }

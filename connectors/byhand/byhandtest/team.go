@@ -17,10 +17,6 @@ import (
 
 // Team does what it is asked when Act is called.
 type Team struct {
-	// Fail, when set, is the error of every call of the tasks; Lost is that of the
-	// next one, after its work was done.
-	Fail, Lost error
-
 	now   func() time.Time
 	mu    sync.Mutex
 	order []string
@@ -51,16 +47,13 @@ func New(now func() time.Time) *Team {
 func (t *Team) Ask(_ context.Context, asked connectors.Task) (connectors.TaskAnswer, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.Fail != nil {
-		return connectors.TaskAnswer{}, t.Fail
-	}
 	have, ok := t.tasks[asked.ID]
 	if !ok {
 		have = &task{Task: asked, answer: connectors.TaskAnswer{State: connectors.TaskWaiting, Since: t.now()}}
 		t.tasks[asked.ID] = have
 		t.order = append(t.order, asked.ID)
 	}
-	return have.answer, t.lost()
+	return have.answer, nil
 }
 
 // Read says where a task stands.
@@ -68,29 +61,20 @@ func (t *Team) Read(_ context.Context, id string) (connectors.TaskAnswer, bool, 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	have, ok := t.tasks[id]
-	if !ok || t.Fail != nil {
-		return connectors.TaskAnswer{}, false, t.Fail
+	if !ok {
+		return connectors.TaskAnswer{}, false, nil
 	}
-	return have.answer, true, t.lost()
+	return have.answer, true, nil
 }
 
 // Withdraw ends a task that waits.
 func (t *Team) Withdraw(_ context.Context, id string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if have, ok := t.tasks[id]; ok && t.Fail == nil && have.answer.State == connectors.TaskWaiting {
+	if have, ok := t.tasks[id]; ok && have.answer.State == connectors.TaskWaiting {
 		have.answer.State, have.answer.At = connectors.TaskWithdrawn, t.now()
 	}
-	if t.Fail != nil {
-		return t.Fail
-	}
-	return t.lost()
-}
-
-func (t *Team) lost() error {
-	err := t.Lost
-	t.Lost = nil
-	return err
+	return nil
 }
 
 // Act does all that waits, in the order in which it was asked.
@@ -101,7 +85,11 @@ func (t *Team) Act() {
 		case connectors.TaskOpen, connectors.TaskReplace:
 			key := &Key{Value: fmt.Sprintf("clef-de-l-equipe-%06d-%s", len(t.keys)+1, w.Credential), Rights: w.Rights}
 			t.keys[w.Credential] = key
-			w.answer.Secret = connectors.NewSecret(key.Value)
+			if w.WantsReference {
+				w.answer.Reference = fmt.Sprintf("ACCES-%04d", len(t.keys))
+			} else {
+				w.answer.Secret = connectors.NewSecret(key.Value)
+			}
 			if old := t.keys[w.Replaces]; w.Kind == connectors.TaskReplace && w.Grace == 0 && old != nil {
 				old.Closed = true
 			}
@@ -163,6 +151,14 @@ func (t *Team) Probe(value string) bool {
 		}
 	}
 	return false
+}
+
+// ProbeRef is Probe for whoever has the key of a credential from the team itself.
+func (t *Team) ProbeRef(credential string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := t.keys[credential]
+	return key != nil && !key.Closed
 }
 
 // Rights gives what a key may do, in the team's words, sorted.

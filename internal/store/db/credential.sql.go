@@ -643,37 +643,43 @@ func (q *Queries) UpsertStep(ctx context.Context, arg UpsertStepParams) error {
 }
 
 const waitingCredentials = `-- name: WaitingCredentials :many
-select c.id, c.request_id, c.definition, c.manager, c.ref, c.state, c.reason, c.created_at, c.updated_at,
+select c.id, c.request_id, r.external_id, o.name as organization, c.definition, c.manager, c.ref, c.state, c.reason, c.created_at, c.updated_at,
        coalesce(s.name, '') as step, coalesce(s.state, '') as step_state, coalesce(s.attempts, 0)::integer as attempts,
        coalesce(s.class, '') as class, coalesce(s.detail, '') as detail, s.retry_at
 from credential c
+join request r on r.id = c.request_id
+join organization o on o.id = r.organization_id
 left join lateral (
     select credential_id, name, state, attempts, class, detail, started_at, finished_at, retry_at from provisioning_step p where p.credential_id = c.id and p.state <> 'done'
     order by p.started_at desc nulls last limit 1) s on true
-where c.state in ('requested', 'prepared', 'issuing', 'revoking', 'revoked_at_hub', 'failed', 'rotating') or c.grants_pending or c.prolong_until is not null
+where (c.state in ('requested', 'prepared', 'issuing', 'revoking', 'revoked_at_hub', 'failed', 'rotating') or c.grants_pending or c.prolong_until is not null)
+  and not (c.state = 'rotating' and c.old_until > now() and not c.grants_pending)
 order by c.updated_at
 limit $1
 `
 
 type WaitingCredentialsRow struct {
-	ID         uuid.UUID
-	RequestID  int64
-	Definition string
-	Manager    string
-	Ref        string
-	State      string
-	Reason     string
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
-	Step       string
-	StepState  string
-	Attempts   int32
-	Class      string
-	Detail     string
-	RetryAt    *time.Time
+	ID           uuid.UUID
+	RequestID    int64
+	ExternalID   *int64
+	Organization string
+	Definition   string
+	Manager      string
+	Ref          string
+	State        string
+	Reason       string
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	Step         string
+	StepState    string
+	Attempts     int32
+	Class        string
+	Detail       string
+	RetryAt      *time.Time
 }
 
-// What waits and why: every credential that is neither live nor final, with its unfinished step.
+// What waits and why: every credential that is neither live nor final, with its
+// unfinished step and whose it is. An old key within its overlap waits for nobody.
 func (q *Queries) WaitingCredentials(ctx context.Context, maxRows int32) ([]WaitingCredentialsRow, error) {
 	rows, err := q.db.Query(ctx, waitingCredentials, maxRows)
 	if err != nil {
@@ -686,6 +692,8 @@ func (q *Queries) WaitingCredentials(ctx context.Context, maxRows int32) ([]Wait
 		if err := rows.Scan(
 			&i.ID,
 			&i.RequestID,
+			&i.ExternalID,
+			&i.Organization,
 			&i.Definition,
 			&i.Manager,
 			&i.Ref,

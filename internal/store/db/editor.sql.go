@@ -373,6 +373,7 @@ select k.id, k.request_id, k.habilitation_id, k.definition, k.manager, k.state, 
                when c.state not in ('active', 'expiring', 'rotating') or (c.expires_at is not null and c.expires_at <= $1)
                  or (c.state = 'rotating' and c.old_until is not null and c.old_until <= $1) then 'over'
                when p.ended_how in ('shown', 'acknowledged') then 'delivered'
+               when p.ended_how = 'provider' then 'provider'
                when p.credential_id is null or p.ended_at is not null or p.until <= $1 then 'destroyed'
                when not (c.definition = any ($2::text[])
                  or (c.definition = any ($3::text[]) and exists (

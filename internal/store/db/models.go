@@ -362,27 +362,29 @@ type Habilitation struct {
 }
 
 type HandTask struct {
-	ID           uuid.UUID
-	Manager      string
-	Key          string
-	Kind         string
-	CredentialID uuid.UUID
-	RequestID    int64
-	Definition   string
-	Rights       []string
-	Instructions string
-	WantsKey     bool
-	Replaces     string
-	GraceMs      int64
-	EndsAt       *time.Time
-	State        string
-	SecretSealed []byte
-	Reason       string
-	AskedAt      time.Time
-	AnsweredAt   *time.Time
-	Mails        int32
-	MailedAt     time.Time
-	RemindAt     *time.Time
+	ID             uuid.UUID
+	Manager        string
+	Key            string
+	Kind           string
+	CredentialID   uuid.UUID
+	RequestID      int64
+	Definition     string
+	Rights         []string
+	Instructions   string
+	WantsKey       bool
+	Replaces       string
+	GraceMs        int64
+	EndsAt         *time.Time
+	State          string
+	SecretSealed   []byte
+	Reason         string
+	AskedAt        time.Time
+	AnsweredAt     *time.Time
+	Mails          int32
+	MailedAt       time.Time
+	RemindAt       *time.Time
+	WantsReference bool
+	Reference      string
 }
 
 type HandoverLink struct {

@@ -60,29 +60,30 @@ func (q *Queries) DropTaskSecrets(ctx context.Context, credentialID uuid.UUID) e
 }
 
 const insertTask = `-- name: InsertTask :execrows
-insert into hand_task (id, manager, key, kind, credential_id, request_id, definition, rights, instructions, wants_key, replaces, grace_ms, ends_at, asked_at, mails, mailed_at, remind_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+insert into hand_task (id, manager, key, kind, credential_id, request_id, definition, rights, instructions, wants_key, wants_reference, replaces, grace_ms, ends_at, asked_at, mails, mailed_at, remind_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 on conflict (manager, key) do nothing
 `
 
 type InsertTaskParams struct {
-	ID           uuid.UUID
-	Manager      string
-	Key          string
-	Kind         string
-	CredentialID uuid.UUID
-	RequestID    int64
-	Definition   string
-	Rights       []string
-	Instructions string
-	WantsKey     bool
-	Replaces     string
-	GraceMs      int64
-	EndsAt       *time.Time
-	AskedAt      time.Time
-	Mails        int32
-	MailedAt     time.Time
-	RemindAt     *time.Time
+	ID             uuid.UUID
+	Manager        string
+	Key            string
+	Kind           string
+	CredentialID   uuid.UUID
+	RequestID      int64
+	Definition     string
+	Rights         []string
+	Instructions   string
+	WantsKey       bool
+	WantsReference bool
+	Replaces       string
+	GraceMs        int64
+	EndsAt         *time.Time
+	AskedAt        time.Time
+	Mails          int32
+	MailedAt       time.Time
+	RemindAt       *time.Time
 }
 
 func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error) {
@@ -97,6 +98,7 @@ func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) (int64, 
 		arg.Rights,
 		arg.Instructions,
 		arg.WantsKey,
+		arg.WantsReference,
 		arg.Replaces,
 		arg.GraceMs,
 		arg.EndsAt,
@@ -112,7 +114,7 @@ func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) (int64, 
 }
 
 const lockRefusedTasks = `-- name: LockRefusedTasks :many
-select id, manager, key, kind, credential_id, request_id, definition, rights, instructions, wants_key, replaces, grace_ms, ends_at, state, secret_sealed, reason, asked_at, answered_at, mails, mailed_at, remind_at from hand_task where credential_id = $1 and state = 'refused' order by asked_at for update
+select id, manager, key, kind, credential_id, request_id, definition, rights, instructions, wants_key, replaces, grace_ms, ends_at, state, secret_sealed, reason, asked_at, answered_at, mails, mailed_at, remind_at, wants_reference, reference from hand_task where credential_id = $1 and state = 'refused' order by asked_at for update
 `
 
 func (q *Queries) LockRefusedTasks(ctx context.Context, credentialID uuid.UUID) ([]HandTask, error) {
@@ -146,6 +148,8 @@ func (q *Queries) LockRefusedTasks(ctx context.Context, credentialID uuid.UUID) 
 			&i.Mails,
 			&i.MailedAt,
 			&i.RemindAt,
+			&i.WantsReference,
+			&i.Reference,
 		); err != nil {
 			return nil, err
 		}
@@ -158,7 +162,7 @@ func (q *Queries) LockRefusedTasks(ctx context.Context, credentialID uuid.UUID) 
 }
 
 const lockTask = `-- name: LockTask :one
-select id, manager, key, kind, credential_id, request_id, definition, rights, instructions, wants_key, replaces, grace_ms, ends_at, state, secret_sealed, reason, asked_at, answered_at, mails, mailed_at, remind_at from hand_task where id = $1 for update
+select id, manager, key, kind, credential_id, request_id, definition, rights, instructions, wants_key, replaces, grace_ms, ends_at, state, secret_sealed, reason, asked_at, answered_at, mails, mailed_at, remind_at, wants_reference, reference from hand_task where id = $1 for update
 `
 
 func (q *Queries) LockTask(ctx context.Context, id uuid.UUID) (HandTask, error) {
@@ -186,12 +190,14 @@ func (q *Queries) LockTask(ctx context.Context, id uuid.UUID) (HandTask, error) 
 		&i.Mails,
 		&i.MailedAt,
 		&i.RemindAt,
+		&i.WantsReference,
+		&i.Reference,
 	)
 	return i, err
 }
 
 const taskByID = `-- name: TaskByID :one
-select id, manager, key, kind, credential_id, request_id, definition, rights, instructions, wants_key, replaces, grace_ms, ends_at, state, secret_sealed, reason, asked_at, answered_at, mails, mailed_at, remind_at from hand_task where id = $1
+select id, manager, key, kind, credential_id, request_id, definition, rights, instructions, wants_key, replaces, grace_ms, ends_at, state, secret_sealed, reason, asked_at, answered_at, mails, mailed_at, remind_at, wants_reference, reference from hand_task where id = $1
 `
 
 func (q *Queries) TaskByID(ctx context.Context, id uuid.UUID) (HandTask, error) {
@@ -219,12 +225,14 @@ func (q *Queries) TaskByID(ctx context.Context, id uuid.UUID) (HandTask, error) 
 		&i.Mails,
 		&i.MailedAt,
 		&i.RemindAt,
+		&i.WantsReference,
+		&i.Reference,
 	)
 	return i, err
 }
 
 const taskByKey = `-- name: TaskByKey :one
-select id, manager, key, kind, credential_id, request_id, definition, rights, instructions, wants_key, replaces, grace_ms, ends_at, state, secret_sealed, reason, asked_at, answered_at, mails, mailed_at, remind_at from hand_task where manager = $1 and key = $2
+select id, manager, key, kind, credential_id, request_id, definition, rights, instructions, wants_key, replaces, grace_ms, ends_at, state, secret_sealed, reason, asked_at, answered_at, mails, mailed_at, remind_at, wants_reference, reference from hand_task where manager = $1 and key = $2
 `
 
 func (q *Queries) TaskByKey(ctx context.Context, manager string, key string) (HandTask, error) {
@@ -252,6 +260,8 @@ func (q *Queries) TaskByKey(ctx context.Context, manager string, key string) (Ha
 		&i.Mails,
 		&i.MailedAt,
 		&i.RemindAt,
+		&i.WantsReference,
+		&i.Reference,
 	)
 	return i, err
 }
@@ -282,13 +292,14 @@ func (q *Queries) TasksToRemind(ctx context.Context, now *time.Time, maxRows int
 
 const updateTask = `-- name: UpdateTask :exec
 update hand_task
-set state = $1, secret_sealed = $2, reason = $3, asked_at = $4, answered_at = $5, mails = $6, mailed_at = $7, remind_at = $8
-where id = $9
+set state = $1, secret_sealed = $2, reference = $3, reason = $4, asked_at = $5, answered_at = $6, mails = $7, mailed_at = $8, remind_at = $9
+where id = $10
 `
 
 type UpdateTaskParams struct {
 	State        string
 	SecretSealed []byte
+	Reference    string
 	Reason       string
 	AskedAt      time.Time
 	AnsweredAt   *time.Time
@@ -302,6 +313,7 @@ func (q *Queries) UpdateTask(ctx context.Context, arg UpdateTaskParams) error {
 	_, err := q.db.Exec(ctx, updateTask,
 		arg.State,
 		arg.SecretSealed,
+		arg.Reference,
 		arg.Reason,
 		arg.AskedAt,
 		arg.AnsweredAt,

@@ -631,19 +631,21 @@ func (q *Queries) KeepEndpointToken(ctx context.Context, arg KeepEndpointTokenPa
 }
 
 const lanesToStart = `-- name: LanesToStart :many
-select e.id, coalesce(h.slow or h.rests > 0, false)::boolean as slow
+select e.id, coalesce(h.slow or h.rests > 0, false)::boolean as slow, coalesce(l.until > clock_timestamp(), false)::boolean as served
 from endpoint e
 left join endpoint_health h on h.endpoint_id = e.id
+left join lane l on l.endpoint_id = e.id
 where e.id = any ($1::bigint[]) and e.enabled and (h.rest_until is null or h.rest_until <= $2)
 `
 
 type LanesToStartRow struct {
-	ID   int64
-	Slow bool
+	ID     int64
+	Slow   bool
+	Served bool
 }
 
-// Of these endpoints, those that are enabled and do not rest. One that is being
-// served is among them: its lane may be about to end.
+// Of these endpoints, those that are enabled and do not rest, and whether a lane
+// of any process holds them now.
 func (q *Queries) LanesToStart(ctx context.Context, ids []int64, now *time.Time) ([]LanesToStartRow, error) {
 	rows, err := q.db.Query(ctx, lanesToStart, ids, now)
 	if err != nil {
@@ -653,7 +655,7 @@ func (q *Queries) LanesToStart(ctx context.Context, ids []int64, now *time.Time)
 	var items []LanesToStartRow
 	for rows.Next() {
 		var i LanesToStartRow
-		if err := rows.Scan(&i.ID, &i.Slow); err != nil {
+		if err := rows.Scan(&i.ID, &i.Slow, &i.Served); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -993,7 +995,7 @@ with taken as (
     select e.id, $1, clock_timestamp() + make_interval(secs => $2::float8)
     from endpoint e where e.id = $3 and e.enabled
     on conflict (endpoint_id) do update set holder = excluded.holder, until = excluded.until
-    where l.until <= clock_timestamp()
+    where case when $4::boolean then l.holder = excluded.holder and l.until > clock_timestamp() else l.until <= clock_timestamp() end
     returning l.endpoint_id, l.paced_until
 )
 select t.paced_until, e.id, e.definition, e.editor, e.url, e.format, e.secrets_sealed, e.headers_sealed, e.ordered, e.rate_limit, e.max_in_flight, e.environment, e.version,
@@ -1032,9 +1034,15 @@ type TakeLaneRow struct {
 	WarnedAt      *time.Time
 }
 
-// Takes an endpoint for a time, unless another process has it, and reads it.
-func (q *Queries) TakeLane(ctx context.Context, holder uuid.UUID, seconds float64, endpointID int64) (TakeLaneRow, error) {
-	row := q.db.QueryRow(ctx, takeLane, holder, seconds, endpointID)
+// Takes an endpoint for a time, unless another process has it, and reads it; or
+// keeps one (@keep) that this process has.
+func (q *Queries) TakeLane(ctx context.Context, holder uuid.UUID, seconds float64, endpointID int64, keep bool) (TakeLaneRow, error) {
+	row := q.db.QueryRow(ctx, takeLane,
+		holder,
+		seconds,
+		endpointID,
+		keep,
+	)
 	var i TakeLaneRow
 	err := row.Scan(
 		&i.PacedUntil,
@@ -1063,6 +1071,16 @@ func (q *Queries) TakeLane(ctx context.Context, holder uuid.UUID, seconds float6
 		&i.WarnedAt,
 	)
 	return i, err
+}
+
+const tellLanes = `-- name: TellLanes :exec
+select pg_notify('passerelle_lanes', $1::text)
+`
+
+// Tells the lanes of other processes, which listen, where there is something new.
+func (q *Queries) TellLanes(ctx context.Context, endpoints string) error {
+	_, err := q.db.Exec(ctx, tellLanes, endpoints)
+	return err
 }
 
 const waitingDeliveries = `-- name: WaitingDeliveries :many

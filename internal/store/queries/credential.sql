@@ -49,15 +49,19 @@ set state = excluded.state, attempts = provisioning_step.attempts + excluded.att
 select * from provisioning_step where credential_id = @credential_id order by started_at nulls last, name;
 
 -- name: WaitingCredentials :many
--- What waits and why: every credential that is neither live nor final, with its unfinished step.
-select c.id, c.request_id, c.definition, c.manager, c.ref, c.state, c.reason, c.created_at, c.updated_at,
+-- What waits and why: every credential that is neither live nor final, with its
+-- unfinished step and whose it is. An old key within its overlap waits for nobody.
+select c.id, c.request_id, r.external_id, o.name as organization, c.definition, c.manager, c.ref, c.state, c.reason, c.created_at, c.updated_at,
        coalesce(s.name, '') as step, coalesce(s.state, '') as step_state, coalesce(s.attempts, 0)::integer as attempts,
        coalesce(s.class, '') as class, coalesce(s.detail, '') as detail, s.retry_at
 from credential c
+join request r on r.id = c.request_id
+join organization o on o.id = r.organization_id
 left join lateral (
     select * from provisioning_step p where p.credential_id = c.id and p.state <> 'done'
     order by p.started_at desc nulls last limit 1) s on true
-where c.state in ('requested', 'prepared', 'issuing', 'revoking', 'revoked_at_hub', 'failed', 'rotating') or c.grants_pending or c.prolong_until is not null
+where (c.state in ('requested', 'prepared', 'issuing', 'revoking', 'revoked_at_hub', 'failed', 'rotating') or c.grants_pending or c.prolong_until is not null)
+  and not (c.state = 'rotating' and c.old_until > now() and not c.grants_pending)
 order by c.updated_at
 limit @max_rows;
 

@@ -194,6 +194,7 @@ select k.* from (
                when c.state not in ('active', 'expiring', 'rotating') or (c.expires_at is not null and c.expires_at <= @now)
                  or (c.state = 'rotating' and c.old_until is not null and c.old_until <= @now) then 'over'
                when p.ended_how in ('shown', 'acknowledged') then 'delivered'
+               when p.ended_how = 'provider' then 'provider'
                when p.credential_id is null or p.ended_at is not null or p.until <= @now then 'destroyed'
                when not (c.definition = any (@any_link::text[])
                  or (c.definition = any (@by_consent::text[]) and exists (

@@ -1,6 +1,6 @@
 -- name: InsertTask :execrows
-insert into hand_task (id, manager, key, kind, credential_id, request_id, definition, rights, instructions, wants_key, replaces, grace_ms, ends_at, asked_at, mails, mailed_at, remind_at)
-values (@id, @manager, @key, @kind, @credential_id, @request_id, @definition, @rights, @instructions, @wants_key, @replaces, @grace_ms, @ends_at, @asked_at, @mails, @mailed_at, @remind_at)
+insert into hand_task (id, manager, key, kind, credential_id, request_id, definition, rights, instructions, wants_key, wants_reference, replaces, grace_ms, ends_at, asked_at, mails, mailed_at, remind_at)
+values (@id, @manager, @key, @kind, @credential_id, @request_id, @definition, @rights, @instructions, @wants_key, @wants_reference, @replaces, @grace_ms, @ends_at, @asked_at, @mails, @mailed_at, @remind_at)
 on conflict (manager, key) do nothing;
 
 -- name: TaskByKey :one
@@ -17,7 +17,7 @@ select * from hand_task where credential_id = @credential_id and state = 'refuse
 
 -- name: UpdateTask :exec
 update hand_task
-set state = @state, secret_sealed = @secret_sealed, reason = @reason, asked_at = @asked_at, answered_at = @answered_at, mails = @mails, mailed_at = @mailed_at, remind_at = @remind_at
+set state = @state, secret_sealed = @secret_sealed, reference = @reference, reason = @reason, asked_at = @asked_at, answered_at = @answered_at, mails = @mails, mailed_at = @mailed_at, remind_at = @remind_at
 where id = @id;
 
 -- name: WithdrawTask :execrows

@@ -23,13 +23,14 @@ where e.enabled
 returning endpoint_id;
 
 -- name: TakeLane :one
--- Takes an endpoint for a time, unless another process has it, and reads it.
+-- Takes an endpoint for a time, unless another process has it, and reads it; or
+-- keeps one (@keep) that this process has.
 with taken as (
     insert into lane as l (endpoint_id, holder, until)
     select e.id, @holder, clock_timestamp() + make_interval(secs => @seconds::float8)
     from endpoint e where e.id = @endpoint_id and e.enabled
     on conflict (endpoint_id) do update set holder = excluded.holder, until = excluded.until
-    where l.until <= clock_timestamp()
+    where case when @keep::boolean then l.holder = excluded.holder and l.until > clock_timestamp() else l.until <= clock_timestamp() end
     returning l.endpoint_id, l.paced_until
 )
 select t.paced_until, e.id, e.definition, e.editor, e.url, e.format, e.secrets_sealed, e.headers_sealed, e.ordered, e.rate_limit, e.max_in_flight, e.environment, e.version,
@@ -58,12 +59,17 @@ from (
 where n.next_at is not null;
 
 -- name: LanesToStart :many
--- Of these endpoints, those that are enabled and do not rest. One that is being
--- served is among them: its lane may be about to end.
-select e.id, coalesce(h.slow or h.rests > 0, false)::boolean as slow
+-- Of these endpoints, those that are enabled and do not rest, and whether a lane
+-- of any process holds them now.
+select e.id, coalesce(h.slow or h.rests > 0, false)::boolean as slow, coalesce(l.until > clock_timestamp(), false)::boolean as served
 from endpoint e
 left join endpoint_health h on h.endpoint_id = e.id
+left join lane l on l.endpoint_id = e.id
 where e.id = any (@ids::bigint[]) and e.enabled and (h.rest_until is null or h.rest_until <= @now);
+
+-- name: TellLanes :exec
+-- Tells the lanes of other processes, which listen, where there is something new.
+select pg_notify('passerelle_lanes', @endpoints::text);
 
 -- name: EndpointsWithDue :many
 -- Endpoints that have something due and that nobody serves: what the sweep wakes.
