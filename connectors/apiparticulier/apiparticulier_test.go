@@ -19,6 +19,7 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors/apiparticulier/apiparticuliertest"
 	"github.com/passerelle-hub/passerelle/connectors/outbound"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/contracts"
 )
 
 const (
@@ -118,7 +119,7 @@ func sample(t *testing.T, name string) []byte {
 
 func TestTestdataIsTheContracts(t *testing.T) {
 	t.Parallel()
-	dir := contractsDir(t)
+	dir := filepath.Join(contracts.Dir(t), "api-particulier")
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatal(err, len(files))
@@ -131,30 +132,6 @@ func TestTestdataIsTheContracts(t *testing.T) {
 		if !bytes.Equal(want, sample(t, filepath.Base(file))) {
 			t.Errorf("%s is not the contract's", file)
 		}
-	}
-}
-
-// contractsDir finds the samples of the contract: below PASSERELLE_CONTRACTS, or
-// below shared/contracts in a folder above.
-func contractsDir(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("PASSERELLE_CONTRACTS"); dir != "" {
-		return filepath.Join(dir, "api-particulier")
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		candidate := filepath.Join(dir, "shared", "contracts", "api-particulier")
-		if _, err := os.Stat(candidate); err == nil {
-			return candidate
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			t.Skip("the wire contracts are not on this machine")
-		}
-		dir = parent
 	}
 }
 

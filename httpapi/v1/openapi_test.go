@@ -14,6 +14,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/contracts"
 )
 
 // Where the published file is wrong about the service (datapass.md, 3.7), or we
@@ -26,7 +28,7 @@ var missingEventNames = []any{"auto_generate", "claim", "admin_change", "cancel_
 
 func official(t *testing.T) *openapi3.T {
 	t.Helper()
-	body, err := os.ReadFile(filepath.Join(contracts(t), "datapass", "openapi-v1.yaml"))
+	body, err := os.ReadFile(filepath.Join(contracts.Dir(t), "datapass", "openapi-v1.yaml"))
 	if err != nil {
 		t.Skipf("DataPass's description is not on this machine: %v", err)
 	}
@@ -40,26 +42,6 @@ func official(t *testing.T) *openapi3.T {
 	names := doc.Components.Schemas["AuthorizationRequestEvent"].Value.Properties["name"].Value
 	names.Enum = append(names.Enum, missingEventNames...)
 	return doc
-}
-
-// contracts is the folder of the wire contracts, beside the repository.
-func contracts(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("PASSERELLE_CONTRACTS"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		candidate := filepath.Join(dir, "shared", "contracts")
-		if _, err := os.Stat(candidate); err == nil {
-			return candidate
-		}
-	}
-	t.Skip("the wire contracts are not on this machine")
-	return ""
 }
 
 func TestAnswersFollowDataPassesOwnDescription(t *testing.T) {

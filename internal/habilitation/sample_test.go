@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/contracts"
 	hab "github.com/passerelle-hub/passerelle/internal/habilitation"
 )
 
@@ -19,7 +20,7 @@ import (
 // contracts are not at hand.
 func sample(t *testing.T, name string) body {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(contracts(t), "datapass", name))
+	raw, err := os.ReadFile(filepath.Join(contracts.Dir(t), "datapass", name))
 	if errors.Is(err, fs.ErrNotExist) {
 		t.Skipf("no %s", name)
 	} else if err != nil {
@@ -85,26 +86,6 @@ func decoded(t *testing.T, raw json.RawMessage) hab.Data {
 		t.Fatal(err)
 	}
 	return data
-}
-
-// contracts is PASSERELLE_CONTRACTS, else shared/contracts beside a parent folder.
-func contracts(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("PASSERELLE_CONTRACTS"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		candidate := filepath.Join(dir, "shared", "contracts")
-		if _, err := os.Stat(candidate); err == nil {
-			return candidate
-		}
-	}
-	t.Skip("the contracts are not at hand")
-	return ""
 }
 
 func TestTheContractsOwnBodies(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/contracts"
 )
 
 const (
@@ -118,7 +120,7 @@ func TestTheHashOfTheAccessTokenFollowsTheAlgorithm(t *testing.T) {
 }
 
 func TestTheOfficialSamplesOfFranceConnectAreBelieved(t *testing.T) {
-	dir := contracts(t)
+	dir := contracts.Dir(t)
 	k := mustKey(t, ES256)
 	for _, sample := range []struct{ file, typ string }{{"id_token.json", ""}, {"userinfo.json", "JWT"}} {
 		data, err := os.ReadFile(filepath.Join(dir, "franceconnect", sample.file))
@@ -137,17 +139,4 @@ func TestTheOfficialSamplesOfFranceConnectAreBelieved(t *testing.T) {
 			t.Errorf("%s: %v", sample.file, err)
 		}
 	}
-}
-
-// contracts gives the folder of the partners' official files, or skips.
-func contracts(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("PASSERELLE_CONTRACTS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "contracts") // beside the module's root
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("the contracts' folder is not here")
-	}
-	return dir
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/contracts"
 )
 
 // The vectors of tokens.md, 7.2.
@@ -41,7 +43,7 @@ func TestTheContractsVectorsAreRecognised(t *testing.T) {
 // The samples of the managers' contract hold secrets with a valid check sum:
 // other people's fixtures, so an independent proof of ours.
 func TestSecretsInTheContractsSamplesHaveAValidChecksum(t *testing.T) {
-	dir := contracts(t)
+	dir := contracts.Dir(t)
 	pattern := regexp.MustCompile(`ps[kehl]_(?:live|test)_[0-9A-Za-z]+`)
 	seen := 0
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
@@ -240,17 +242,4 @@ func flip(value string, i int) string {
 		c = '1'
 	}
 	return value[:i] + string(c) + value[i+1:]
-}
-
-// contracts gives the folder of the partners' official files, or skips.
-func contracts(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("PASSERELLE_CONTRACTS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "contracts") // beside the module's root
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("the contracts' folder is not here")
-	}
-	return dir
 }

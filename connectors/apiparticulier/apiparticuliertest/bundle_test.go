@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/contracts"
 )
 
 const (
@@ -221,7 +222,7 @@ func same(t *testing.T, name, text string) {
 
 func TestTestdataIsTheContracts(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(contractsDir(t), "api-particulier")
+	dir := filepath.Join(contracts.Dir(t), "api-particulier")
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatal(err, len(files))
@@ -238,29 +239,5 @@ func TestTestdataIsTheContracts(t *testing.T) {
 		if string(want) != string(got) {
 			t.Errorf("%s is not the contract's", file)
 		}
-	}
-}
-
-// contractsDir finds the wire contracts: PASSERELLE_CONTRACTS, or the folder
-// shared/contracts in one above.
-func contractsDir(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("PASSERELLE_CONTRACTS"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		candidate := filepath.Join(dir, "shared", "contracts")
-		if _, err := os.Stat(candidate); err == nil {
-			return candidate
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			t.Skip("the wire contracts are not on this machine")
-		}
-		dir = parent
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/contracts"
 )
 
 // play is a DataPass whose clock stands still where a test puts it.
@@ -172,7 +173,7 @@ func testdata(t *testing.T, name string) []byte {
 
 func TestTestdataIsTheContracts(t *testing.T) {
 	t.Parallel()
-	contracts := contractsDir(t)
+	contracts := contracts.Dir(t)
 	files, err := filepath.Glob(filepath.Join("testdata", "webhook-*.json"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no samples: %v", err)
@@ -185,30 +186,6 @@ func TestTestdataIsTheContracts(t *testing.T) {
 		if got := testdata(t, filepath.Base(file)); string(got) != string(want) {
 			t.Errorf("%s differs from the contract's", file)
 		}
-	}
-}
-
-// contractsDir finds the wire contracts: PASSERELLE_CONTRACTS, or the folder
-// shared/contracts beside the repository.
-func contractsDir(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("PASSERELLE_CONTRACTS"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		candidate := filepath.Join(dir, "shared", "contracts")
-		if _, err := os.Stat(candidate); err == nil {
-			return candidate
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			t.Skip("the wire contracts are not on this machine")
-		}
-		dir = parent
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/contracts"
 )
 
 // knownDeviations are where the published file is wrong about the service
@@ -24,7 +26,7 @@ var missingEventNames = []any{"auto_generate", "claim", "admin_change", "cancel_
 
 func TestAnswersFollowDataPassesOwnDescription(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(contractsDir(t), "datapass", "openapi-v1.yaml")
+	file := filepath.Join(contracts.Dir(t), "datapass", "openapi-v1.yaml")
 	body, err := os.ReadFile(file)
 	if err != nil {
 		t.Skipf("the published description is not on this machine: %v", err)

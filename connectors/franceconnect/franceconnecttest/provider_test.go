@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/oauth2"
 
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/contracts"
 	"github.com/passerelle-hub/passerelle/internal/jose"
 )
 
@@ -33,7 +34,7 @@ func sample(t *testing.T, name string) map[string]any {
 
 func TestTestdataIsTheContracts(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(contractsDir(t), "franceconnect")
+	dir := filepath.Join(contracts.Dir(t), "franceconnect")
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatal(err, len(files))
@@ -50,30 +51,6 @@ func TestTestdataIsTheContracts(t *testing.T) {
 		if string(want) != string(got) {
 			t.Errorf("%s is not the contract's", file)
 		}
-	}
-}
-
-// contractsDir finds the wire contracts: PASSERELLE_CONTRACTS, or the folder
-// shared/contracts in one above.
-func contractsDir(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("PASSERELLE_CONTRACTS"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		candidate := filepath.Join(dir, "shared", "contracts")
-		if _, err := os.Stat(candidate); err == nil {
-			return candidate
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			t.Skip("the wire contracts are not on this machine")
-		}
-		dir = parent
 	}
 }
 

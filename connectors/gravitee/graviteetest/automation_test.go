@@ -8,20 +8,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/passerelle-hub/passerelle/connectors/gravitee/graviteetest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/answer"
 )
 
 const automationSubs = automation + "/apis/" + graviteetest.DemoAPIHRID + "/subscriptions"
 
-func (b *bundle) automationApplication(hrid string) result {
+func (b *bundle) automationApplication(hrid string) answer.Answer {
 	b.t.Helper()
 	return b.call("PUT", automation+"/applications", object{
 		"hrid": hrid, "name": "Commune de Valfleury", "description": "DataPass 9001",
 		"settings": object{"app": object{"clientId": hrid}},
 		"metadata": []object{{"name": "hub owner", "format": "STRING", "value": "passerelle-test"}},
-	}).want(200)
+	}).Want(200)
 }
 
-func (b *bundle) put(hrid string, extra object) result {
+func (b *bundle) put(hrid string, extra object) answer.Answer {
 	b.t.Helper()
 	body := object{"hrid": hrid, "applicationHrid": "dp-1", "planHrid": graviteetest.DemoPlanHRID}
 	for name, value := range extra {
@@ -35,21 +36,21 @@ func list(keys ...object) object { return object{"apiKeys": keys} }
 func TestAutomationApplicationIsCreatedOrUpdated(t *testing.T) {
 	t.Parallel()
 	b := start(t, graviteetest.Options{})
-	dry := b.call("PUT", automation+"/applications?dryRun=true", object{"hrid": "dp-1", "name": "x", "description": "y"}).want(200)
-	if dry.str("hrid") != "dp-1" || b.Counts().Applications != 0 {
+	dry := b.call("PUT", automation+"/applications?dryRun=true", object{"hrid": "dp-1", "name": "x", "description": "y"}).Want(200)
+	if dry.Str("hrid") != "dp-1" || b.Counts().Applications != 0 {
 		t.Errorf("dry run: %s, %+v", dry.Text, b.Counts())
 	}
 	first := b.automationApplication("dp-1")
 	second := b.automationApplication("dp-1")
-	if first.str("id") == "" || first.str("id") != second.str("id") || b.Counts().Applications != 1 {
+	if first.Str("id") == "" || first.Str("id") != second.Str("id") || b.Counts().Applications != 1 {
 		t.Errorf("twice: %s then %s", first.Text, second.Text)
 	}
-	got := b.call("GET", automation+"/applications/dp-1", nil).want(200)
-	if got.str("settings.app.clientId") != "dp-1" || got.str("metadata.0.value") != "passerelle-test" || got.str("metadata.0.key") != "hub-owner" ||
-		got.str("environmentId") != "DEFAULT" || got.str("status") != "ACTIVE" {
+	got := b.call("GET", automation+"/applications/dp-1", nil).Want(200)
+	if got.Str("settings.app.clientId") != "dp-1" || got.Str("metadata.0.value") != "passerelle-test" || got.Str("metadata.0.key") != "hub-owner" ||
+		got.Str("environmentId") != "DEFAULT" || got.Str("status") != "ACTIVE" {
 		t.Errorf("read: %s", got.Text)
 	}
-	b.call("PUT", automation+"/applications", object{"hrid": "dp-1", "name": "Autre nom", "description": "z"}).want(200)
+	b.call("PUT", automation+"/applications", object{"hrid": "dp-1", "name": "Autre nom", "description": "z"}).Want(200)
 	if app := b.Applications()[0]; app.Name != "Autre nom" || app.ClientID != "" || len(app.Metadata) != 1 {
 		t.Errorf("updated: %+v", app)
 	}
@@ -57,27 +58,27 @@ func TestAutomationApplicationIsCreatedOrUpdated(t *testing.T) {
 	// clientId is one space with v1.
 	b.application("dp-2")
 	b.call("PUT", automation+"/applications", object{"hrid": "other", "name": "x", "description": "y", "settings": object{"app": object{"clientId": "dp-2"}}}).
-		refused(400, "application.clientId.exists")
+		Want(400).Is("technicalCode", "application.clientId.exists")
 	for _, hrid := range []string{"", "-bad", "bad-", "a b", strings.Repeat("x", 257)} {
-		b.call("PUT", automation+"/applications", object{"hrid": hrid, "name": "x", "description": "y"}).want(400)
+		b.call("PUT", automation+"/applications", object{"hrid": hrid, "name": "x", "description": "y"}).Want(400)
 	}
 
 	// An application of v1 is named by UUID.
 	v1App := b.Applications()[1].ID
-	b.call("GET", automation+"/applications/"+v1App, nil).refused(404, "hrid.notFound")
-	if got := b.call("GET", automation+"/applications/"+v1App+"?hridContainsUUID=true", nil).want(200); got.str("id") != v1App {
+	b.call("GET", automation+"/applications/"+v1App, nil).Want(404).Is("technicalCode", "hrid.notFound")
+	if got := b.call("GET", automation+"/applications/"+v1App+"?hridContainsUUID=true", nil).Want(200); got.Str("id") != v1App {
 		t.Errorf("by UUID: %s", got.Text)
 	}
 
-	b.call("DELETE", automation+"/applications/dp-1", nil).want(204)
-	if got := b.call("GET", automation+"/applications/dp-1", nil).want(200); got.str("status") != "ARCHIVED" {
+	b.call("DELETE", automation+"/applications/dp-1", nil).Want(204)
+	if got := b.call("GET", automation+"/applications/dp-1", nil).Want(200); got.Str("status") != "ARCHIVED" {
 		t.Errorf("deleted: %s", got.Text)
 	}
 	b.automationApplication("dp-1")
-	if app := b.Applications()[0]; app.Status != "ACTIVE" || app.ID != first.str("id") {
+	if app := b.Applications()[0]; app.Status != "ACTIVE" || app.ID != first.Str("id") {
 		t.Errorf("put again: %+v", app)
 	}
-	b.call("DELETE", automation+"/applications/none", nil).refused(404, "hrid.notFound")
+	b.call("DELETE", automation+"/applications/none", nil).Want(404).Is("technicalCode", "hrid.notFound")
 }
 
 func TestAutomationReconcilesKeys(t *testing.T) {
@@ -117,8 +118,8 @@ func TestAutomationReconcilesKeys(t *testing.T) {
 		{"an end that is left out is taken away", list(object{"key": newKey}, object{"key": oldKey}), state{Live: []string{oldKey, newKey}}},
 		{"a third key replaces both", list(object{"key": third, "expireAt": end}), state{Live: []string{third}, Expires: map[string]time.Time{third: end}}},
 	} {
-		got := b.put("dp-1-sub", step.spec).want(200)
-		if strings.Contains(got.Text, "psk_test") || got.get("apiKeys") != nil {
+		got := b.put("dp-1-sub", step.spec).Want(200)
+		if strings.Contains(got.Text, "psk_test") || got.Get("apiKeys") != nil {
 			t.Errorf("%s: the answer holds keys: %s", step.name, got.Text)
 		}
 		if step.want.Expires == nil {
@@ -147,7 +148,7 @@ func TestAutomationRefusals(t *testing.T) {
 	b := start(t, graviteetest.Options{APIs: apis})
 	b.automationApplication("dp-1")
 	b.automationApplication("dp-2")
-	b.put("dp-1-sub", list(object{"key": oldKey})).want(200)
+	b.put("dp-1-sub", list(object{"key": oldKey})).Want(200)
 	for _, tt := range []struct {
 		name string
 		hrid string
@@ -165,13 +166,13 @@ func TestAutomationRefusals(t *testing.T) {
 		{"a value of another subscription", "dp-2-sub", object{"applicationHrid": "dp-2", "apiKeys": []object{{"key": oldKey}}}, "apiKey.existing", "already exists"},
 	} {
 		got := b.put(tt.hrid, tt.spec)
-		if got.Status != 400 || got.str("technicalCode") != tt.code || !strings.Contains(got.str("message"), tt.text) {
+		if got.Status != 400 || got.Str("technicalCode") != tt.code || !strings.Contains(got.Str("message"), tt.text) {
 			t.Errorf("%s: %d %s", tt.name, got.Status, got.Text)
 		}
 	}
-	b.put("dp-1-x", object{"planHrid": "none"}).refused(404, "plan.notFound")
-	b.put("dp-1-x", object{"applicationHrid": "none"}).refused(404, "application.notFound")
-	b.put("dp-1-x", nil).refused(400, "plan.subscribed")
+	b.put("dp-1-x", object{"planHrid": "none"}).Want(404).Is("technicalCode", "plan.notFound")
+	b.put("dp-1-x", object{"applicationHrid": "none"}).Want(404).Is("technicalCode", "application.notFound")
+	b.put("dp-1-x", nil).Want(400).Is("technicalCode", "plan.subscribed")
 	b.lives(oldKey, true)
 }
 
@@ -179,17 +180,17 @@ func TestAutomationSubscriptionIsClosedAndRestored(t *testing.T) {
 	t.Parallel()
 	b := start(t, graviteetest.Options{})
 	b.automationApplication("dp-1")
-	id := b.put("dp-1-sub", list(object{"key": oldKey})).want(200).str("id")
-	b.call("DELETE", automationSubs+"/dp-1-sub", nil).want(204)
+	id := b.put("dp-1-sub", list(object{"key": oldKey})).Want(200).Str("id")
+	b.call("DELETE", automationSubs+"/dp-1-sub", nil).Want(204)
 	b.lives(oldKey, false)
 	// A closed one is still found, and says nothing of its state.
-	if got := b.call("GET", automationSubs+"/dp-1-sub", nil).want(200); got.str("id") != id || got.get("status") != nil {
+	if got := b.call("GET", automationSubs+"/dp-1-sub", nil).Want(200); got.Str("id") != id || got.Get("status") != nil {
 		t.Errorf("closed: %s", got.Text)
 	}
 	b.Advance(time.Hour)
 	end := b.Now().Add(24 * time.Hour)
-	got := b.put("dp-1-sub", object{"endingAt": end, "apiKeys": []object{{"key": oldKey}}}).want(200)
-	if got.str("id") != id || !got.at("startingAt").Equal(b.Now()) || !got.at("endingAt").Equal(end) {
+	got := b.put("dp-1-sub", object{"endingAt": end, "apiKeys": []object{{"key": oldKey}}}).Want(200)
+	if got.Str("id") != id || !got.Time("startingAt").Equal(b.Now()) || !got.Time("endingAt").Equal(end) {
 		t.Errorf("restored: %s", got.Text)
 	}
 	if sub := b.Subscriptions()[0]; sub.Status != "ACCEPTED" {
@@ -197,15 +198,15 @@ func TestAutomationSubscriptionIsClosedAndRestored(t *testing.T) {
 	}
 	b.lives(oldKey, true)
 	// Without a list a new key is made.
-	b.call("DELETE", automationSubs+"/dp-1-sub", nil).want(204)
-	b.put("dp-1-sub", nil).want(200)
+	b.call("DELETE", automationSubs+"/dp-1-sub", nil).Want(204)
+	b.put("dp-1-sub", nil).Want(200)
 	if keys := b.Keys(); len(keys) != 2 || keys[1].Revoked {
 		t.Errorf("keys: %+v", keys)
 	}
 	b.lives(oldKey, false)
 	b.lives(b.Keys()[1].Value, true)
-	b.call("GET", automationSubs+"/none", nil).refused(404, "hrid.notFound")
-	b.call("DELETE", automationSubs+"/none", nil).refused(404, "hrid.notFound")
+	b.call("GET", automationSubs+"/none", nil).Want(404).Is("technicalCode", "hrid.notFound")
+	b.call("DELETE", automationSubs+"/none", nil).Want(404).Is("technicalCode", "hrid.notFound")
 }
 
 func TestAutomationNamesObjectsMadeElsewhereByUUID(t *testing.T) {
@@ -214,24 +215,24 @@ func TestAutomationNamesObjectsMadeElsewhereByUUID(t *testing.T) {
 	app := b.application("dp-1")
 	path := automation + "/apis/api-uuid/subscriptions"
 	spec := object{"hrid": "dp-1-sub", "applicationHrid": app, "planHrid": "plan-uuid", "apiKeys": []object{{"key": oldKey}}}
-	b.call("PUT", path, spec).refused(404, "plan.notFound")
-	b.call("PUT", path+"?hridContainsApiUUID=true", spec).refused(404, "application.notFound")
-	made := b.call("PUT", path+"?hridContainsApiUUID=true&hridContainsAppUUID=true", spec).want(200)
-	if again := b.call("PUT", path+"?hridContainsApiUUID=true&hridContainsAppUUID=true", spec).want(200); again.str("id") != made.str("id") {
+	b.call("PUT", path, spec).Want(404).Is("technicalCode", "plan.notFound")
+	b.call("PUT", path+"?hridContainsApiUUID=true", spec).Want(404).Is("technicalCode", "application.notFound")
+	made := b.call("PUT", path+"?hridContainsApiUUID=true&hridContainsAppUUID=true", spec).Want(200)
+	if again := b.call("PUT", path+"?hridContainsApiUUID=true&hridContainsAppUUID=true", spec).Want(200); again.Str("id") != made.Str("id") {
 		t.Errorf("twice: %s then %s", made.Text, again.Text)
 	}
 	// Its id hangs on the two texts of the path: no flag is needed to read it.
-	if got := b.call("GET", path+"/dp-1-sub", nil).want(200); got.str("id") != made.str("id") {
+	if got := b.call("GET", path+"/dp-1-sub", nil).Want(200); got.Str("id") != made.Str("id") {
 		t.Errorf("read: %s", got.Text)
 	}
 	// The proof of a revocation is read in v2, by the UUID of the answer.
-	keys := b.call("GET", v2+"/apis/api-uuid/subscriptions/"+made.str("id")+"/api-keys", nil).want(200)
-	if keys.str("data.0.key") != oldKey {
+	keys := b.call("GET", v2+"/apis/api-uuid/subscriptions/"+made.Str("id")+"/api-keys", nil).Want(200)
+	if keys.Str("data.0.key") != oldKey {
 		t.Errorf("keys: %s", keys.Text)
 	}
-	byUUID := path + "/" + made.str("id")
-	b.call("GET", byUUID, nil).refused(404, "hrid.notFound")
-	b.call("GET", byUUID+"?hridContainsUUID=true", nil).want(200)
-	b.call("DELETE", byUUID+"?hridContainsUUID=true&hridContainsApiUUID=true", nil).want(204)
+	byUUID := path + "/" + made.Str("id")
+	b.call("GET", byUUID, nil).Want(404).Is("technicalCode", "hrid.notFound")
+	b.call("GET", byUUID+"?hridContainsUUID=true", nil).Want(200)
+	b.call("DELETE", byUUID+"?hridContainsUUID=true&hridContainsApiUUID=true", nil).Want(204)
 	b.lives(oldKey, false)
 }

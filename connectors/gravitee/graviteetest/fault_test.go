@@ -36,7 +36,7 @@ func TestAnAnswerLostAfterTheWorkLeavesTheKeyThere(t *testing.T) {
 	if !madeInHook.Load() {
 		t.Error("the hook after the work ran before it")
 	}
-	b.call("POST", renew, object{"customApiKey": newKey}).refused(400, "apiKey.existing")
+	b.call("POST", renew, object{"customApiKey": newKey}).Want(400).Is("technicalCode", "apiKey.existing")
 	b.lives(newKey, true)
 	route := v2 + "/apis/{api}/subscriptions/{sub}/api-keys/_renew"
 	route = strings.NewReplacer("organizations/DEFAULT", "organizations/{org}", "environments/DEFAULT", "environments/{env}").Replace(route)
@@ -53,9 +53,9 @@ func TestAFaultBeforeTheWorkLeavesNothing(t *testing.T) {
 	b := start(t, graviteetest.Options{})
 	b.Inject(partnertest.Status("management:POST /**/applications", 503).For(1))
 	body := object{"name": "x", "description": "x", "clientId": "dp-1"}
-	b.call("POST", v1+"/applications", body).want(503)
+	b.call("POST", v1+"/applications", body).Want(503)
 	if got := b.Counts().Applications; got != 0 {
 		t.Errorf("%d applications", got)
 	}
-	b.call("POST", v1+"/applications", body).want(201)
+	b.call("POST", v1+"/applications", body).Want(201)
 }

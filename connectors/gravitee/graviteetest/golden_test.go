@@ -36,7 +36,7 @@ func sampleSubscription(b *bundle) {
 	sampleApplication(b, "")
 	b.call("POST", subs, object{
 		"applicationId": sampleApp, "planId": graviteetest.DemoPlan, "customApiKey": oldKey,
-	}).want(201)
+	}).Want(201)
 }
 
 var arrangements = map[string]struct {
@@ -67,7 +67,7 @@ var arrangements = map[string]struct {
 		ids: []string{sampleSub, sampleKey1, sampleKey2},
 		arrange: func(b *bundle) {
 			sampleSubscription(b)
-			b.call("POST", subs+"/"+sampleSub+"/api-keys/_renew", object{"customApiKey": newKey}).want(200)
+			b.call("POST", subs+"/"+sampleSub+"/api-keys/_renew", object{"customApiKey": newKey}).Want(200)
 		},
 	},
 	"gravitee-key-revoke": {
@@ -78,7 +78,7 @@ var arrangements = map[string]struct {
 				"/subscriptions?hridContainsUUID=true&hridContainsApiUUID=true&hridContainsAppUUID=true", object{
 				"hrid": sampleSub, "applicationHrid": sampleApp, "planHrid": graviteetest.DemoPlan,
 				"apiKeys": []object{{"key": oldKey}, {"key": newKey}},
-			}).want(200)
+			}).Want(200)
 			b.Clock().Freeze(time.Date(2026, 6, 8, 8, 0, 0, 0, time.UTC))
 		},
 	},
@@ -89,7 +89,7 @@ var arrangements = map[string]struct {
 			b.call("PUT", automation+"/apis/api-demo/subscriptions", object{
 				"hrid": "dp-9001-restauration", "applicationHrid": "dp-9001", "planHrid": "api-key",
 				"metadata": object{"hub_ref": "dp-9001"}, "apiKeys": []object{{"key": oldKey}},
-			}).want(200)
+			}).Want(200)
 			b.Clock().Freeze(time.Date(2026, 6, 1, 8, 0, 0, 0, time.UTC))
 		},
 		before: map[int]func(*bundle){1: func(b *bundle) {

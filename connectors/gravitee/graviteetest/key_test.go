@@ -9,26 +9,27 @@ import (
 
 	"github.com/passerelle-hub/passerelle/connectors/gravitee/graviteetest"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/answer"
 )
 
 func TestACustomKeyIsCheckedAndASubscriptionWithoutOneMakesIt(t *testing.T) {
 	t.Parallel()
 	b := start(t, graviteetest.Options{})
 	app := b.application("dp-1")
-	subscribe := func(key string) result {
+	subscribe := func(key string) answer.Answer {
 		return b.call("POST", subs, object{"applicationId": app, "planId": graviteetest.DemoPlan, "customApiKey": key})
 	}
 	for _, key := range []string{"1234567", strings.Repeat("x", 129), "with space", "sla/sh-key", "per%cent", "semi;colon", "question?", "back\\slash", "tilde~key", "comma,key", "hash#key", "caret^key", "pipe|key", "at@keykey", "equal=key"} {
 		got := subscribe(key)
-		if got.Status != 400 || got.str("message") != "Validation error" || got.str("details.0.location") != "customApiKey" {
+		if got.Status != 400 || got.Str("message") != "Validation error" || got.Str("details.0.location") != "customApiKey" {
 			t.Errorf("%q: %d %s", key, got.Status, got.Text)
 		}
 	}
 	if got := b.Counts().Subscriptions; got != 0 {
 		t.Errorf("%d subscriptions after refusals", got)
 	}
-	sub := subscribe("").want(201).str("id")
-	if generated := b.keys(sub).str("data.0.key"); len(generated) != 36 {
+	sub := subscribe("").Want(201).Str("id")
+	if generated := b.keys(sub).Str("data.0.key"); len(generated) != 36 {
 		t.Errorf("generated key %q", generated)
 	} else {
 		b.lives(generated, true)
@@ -45,8 +46,8 @@ func TestCustomKeysSwitchedOff(t *testing.T) {
 	sub, _ := b.subscribe("dp-1", oldKey)
 	b.SetCustomKeys(false)
 	renew := subs + "/" + sub + "/api-keys/_renew"
-	b.call("POST", renew, object{"customApiKey": newKey}).refused(400, "subscription.invalid")
-	b.call("POST", renew, object{}).want(200)
+	b.call("POST", renew, object{"customApiKey": newKey}).Want(400).Is("technicalCode", "subscription.invalid")
+	b.call("POST", renew, object{}).Want(200)
 	v1Renew := v1 + "/apis/" + graviteetest.DemoAPI + "/subscriptions/" + sub + "/apikeys/_renew"
 	if got := b.call("POST", v1Renew+"?customApiKey="+newKey, nil); got.Status != 400 ||
 		got.Header.Get("Content-Type") != "text/plain" || got.Text != "You are not allowed to provide a custom API Key" {
@@ -56,8 +57,8 @@ func TestCustomKeysSwitchedOff(t *testing.T) {
 		t.Errorf("leaks: %+v", leaks)
 	}
 	b.SetCustomKeys(true)
-	made := b.call("POST", v1Renew+"?customApiKey="+newKey, nil).want(201)
-	if made.str("key") != newKey || !strings.HasSuffix(made.Header.Get("Location"), "/apikeys/"+made.str("id")) {
+	made := b.call("POST", v1Renew+"?customApiKey="+newKey, nil).Want(201)
+	if made.Str("key") != newKey || !strings.HasSuffix(made.Header.Get("Location"), "/apikeys/"+made.Str("id")) {
 		t.Errorf("v1 renew: %s %s", made.Text, made.Header.Get("Location"))
 	}
 }
@@ -70,7 +71,7 @@ func TestAValueIsFree(t *testing.T) {
 	app := b.Applications()[0].ID
 	stranger := b.application("dp-2")
 	verify := func(api, app string) any {
-		return b.call("POST", v2+"/apis/"+api+"/subscriptions/_verify", object{"applicationId": app, "apiKey": oldKey}).want(200).get("ok")
+		return b.call("POST", v2+"/apis/"+api+"/subscriptions/_verify", object{"applicationId": app, "apiKey": oldKey}).Want(200).Get("ok")
 	}
 	for _, tt := range []struct {
 		name, api, app string
@@ -85,19 +86,19 @@ func TestAValueIsFree(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}
-	b.call("POST", subs+"/"+sub+"/api-keys/"+key+"/_revoke", nil).want(200)
+	b.call("POST", subs+"/"+sub+"/api-keys/"+key+"/_revoke", nil).Want(200)
 	if verify(graviteetest.DemoAPI, app) != false {
 		t.Error("a revoked value is free again")
 	}
 	// A key that is refused leaves the subscription PENDING, as the real server does.
-	b.call("POST", subs, object{"applicationId": stranger, "planId": graviteetest.DemoPlan, "customApiKey": oldKey}).refused(400, "apiKey.existing")
-	left := b.call("GET", subs+"?applicationIds="+stranger+"&statuses=PENDING", nil).want(200)
-	if left.get("pagination.totalCount") != 1.0 {
+	b.call("POST", subs, object{"applicationId": stranger, "planId": graviteetest.DemoPlan, "customApiKey": oldKey}).Want(400).Is("technicalCode", "apiKey.existing")
+	left := b.call("GET", subs+"?applicationIds="+stranger+"&statuses=PENDING", nil).Want(200)
+	if left.Get("pagination.totalCount") != 1.0 {
 		t.Errorf("left behind: %s", left.Text)
 	}
-	pending := subs + "/" + left.str("data.0.id")
-	b.call("POST", pending+"/_accept", object{"customApiKey": oldKey}).refused(400, "apiKey.existing")
-	if got := b.call("POST", pending+"/_accept", object{"customApiKey": newKey}).want(200); got.str("status") != "ACCEPTED" {
+	pending := subs + "/" + left.Str("data.0.id")
+	b.call("POST", pending+"/_accept", object{"customApiKey": oldKey}).Want(400).Is("technicalCode", "apiKey.existing")
+	if got := b.call("POST", pending+"/_accept", object{"customApiKey": newKey}).Want(200); got.Str("status") != "ACCEPTED" {
 		t.Errorf("accepted: %s", got.Text)
 	}
 	if got := b.call("POST", pending+"/_accept", object{}); got.Status != 500 {
@@ -114,21 +115,21 @@ func TestRenewGivesOldKeysTwoHoursAndLengthensShortOnes(t *testing.T) {
 
 	// Due in ten minutes, then lengthened by a renewal, then by another.
 	due := january.Add(10 * time.Minute)
-	if got := b.call("PUT", keys+"/"+old, object{"expireAt": due}).want(200); !got.at("expireAt").Equal(due) {
+	if got := b.call("PUT", keys+"/"+old, object{"expireAt": due}).Want(200); !got.Time("expireAt").Equal(due) {
 		t.Fatalf("due: %s", got.Text)
 	}
 	b.Advance(time.Minute)
-	b.call("POST", keys+"/_renew", object{"customApiKey": newKey}).want(200)
-	b.call("POST", keys+"/_renew", object{"customApiKey": newKey}).refused(400, "apiKey.existing")
+	b.call("POST", keys+"/_renew", object{"customApiKey": newKey}).Want(200)
+	b.call("POST", keys+"/_renew", object{"customApiKey": newKey}).Want(400).Is("technicalCode", "apiKey.existing")
 	list := b.keys(sub)
-	if got := list.at("data.1.expireAt"); !got.Equal(january.Add(time.Minute + 2*time.Hour)) {
+	if got := list.Time("data.1.expireAt"); !got.Equal(january.Add(time.Minute + 2*time.Hour)) {
 		t.Errorf("old key ends at %v: it was not lengthened to created(new) + 2 h", got)
 	}
 	b.Advance(time.Hour)
-	third := b.call("POST", keys+"/_renew", object{}).want(200).str("key")
+	third := b.call("POST", keys+"/_renew", object{}).Want(200).Str("key")
 	list = b.keys(sub)
 	for _, i := range []string{"1", "2"} {
-		if got := list.at("data." + i + ".expireAt"); !got.Equal(january.Add(time.Minute + 3*time.Hour)) {
+		if got := list.Time("data." + i + ".expireAt"); !got.Equal(january.Add(time.Minute + 3*time.Hour)) {
 			t.Errorf("key %s ends at %v", i, got)
 		}
 	}
@@ -138,18 +139,18 @@ func TestRenewGivesOldKeysTwoHoursAndLengthensShortOnes(t *testing.T) {
 
 	// A grace of our own, then the end.
 	end := b.Now().Add(7 * 24 * time.Hour)
-	b.call("PUT", keys+"/"+old, object{"expireAt": end}).want(200)
+	b.call("PUT", keys+"/"+old, object{"expireAt": end}).Want(200)
 	b.Advance(3 * time.Hour)
 	b.lives(newKey, false)
 	b.lives(oldKey, true)
 	b.Advance(7 * 24 * time.Hour)
 	b.lives(oldKey, false)
 	b.lives(third, true)
-	b.call("PUT", keys+"/"+old, object{"expireAt": end.Add(time.Hour)}).refused(400, "apiKey.expired")
+	b.call("PUT", keys+"/"+old, object{"expireAt": end.Add(time.Hour)}).Want(400).Is("technicalCode", "apiKey.expired")
 
 	// An expired key is not touched by the next renewal.
-	b.call("POST", keys+"/_renew", object{}).want(200)
-	if got := b.keys(sub).at("data.3.expireAt"); !got.Equal(end) {
+	b.call("POST", keys+"/_renew", object{}).Want(200)
+	if got := b.keys(sub).Time("data.3.expireAt"); !got.Equal(end) {
 		t.Errorf("the expired key ends at %v", got)
 	}
 }
@@ -160,30 +161,30 @@ func TestExpireAtIsClampedSilently(t *testing.T) {
 	sub, key := b.subscribe("dp-1", oldKey)
 	at := subs + "/" + sub
 	end := january.Add(24 * time.Hour)
-	b.call("PUT", at, object{"endingAt": end, "metadata": object{"a": "b"}}).want(200)
-	if got := b.keys(sub).at("data.0.expireAt"); !got.Equal(end) {
+	b.call("PUT", at, object{"endingAt": end, "metadata": object{"a": "b"}}).Want(200)
+	if got := b.keys(sub).Time("data.0.expireAt"); !got.Equal(end) {
 		t.Errorf("the key of a subscription that ends, ends at %v", got)
 	}
 	for _, asked := range []any{end.Add(time.Hour), nil} {
-		if got := b.call("PUT", at+"/api-keys/"+key, object{"expireAt": asked}).want(200); !got.at("expireAt").Equal(end) {
+		if got := b.call("PUT", at+"/api-keys/"+key, object{"expireAt": asked}).Want(200); !got.Time("expireAt").Equal(end) {
 			t.Errorf("asked %v, got %s", asked, got.Text)
 		}
 	}
 	// A renewal near the end of the subscription is clamped too.
 	b.Advance(23 * time.Hour)
-	if got := b.call("POST", at+"/api-keys/_renew", object{}).want(200); !got.at("expireAt").Equal(end) {
+	if got := b.call("POST", at+"/api-keys/_renew", object{}).Want(200); !got.Time("expireAt").Equal(end) {
 		t.Errorf("the new key: %s", got.Text)
 	}
-	if got := b.keys(sub).at("data.1.expireAt"); !got.Equal(end) {
+	if got := b.keys(sub).Time("data.1.expireAt"); !got.Equal(end) {
 		t.Errorf("the old key ends at %v", got)
 	}
 	// A date that has passed means now.
-	if got := b.call("PUT", at+"/api-keys/"+key, object{"expireAt": january}).want(200); !got.at("expireAt").Equal(b.Now()) {
+	if got := b.call("PUT", at+"/api-keys/"+key, object{"expireAt": january}).Want(200); !got.Time("expireAt").Equal(b.Now()) {
 		t.Errorf("a past date: %s", got.Text)
 	}
 	b.lives(oldKey, false)
 	b.Advance(2 * time.Hour)
-	b.call("POST", at+"/api-keys/_renew", object{}).refused(400, "subscription.closed")
+	b.call("POST", at+"/api-keys/_renew", object{}).Want(400).Is("technicalCode", "subscription.closed")
 }
 
 func TestRevokeAndReactivate(t *testing.T) {
@@ -191,73 +192,73 @@ func TestRevokeAndReactivate(t *testing.T) {
 	b := start(t, graviteetest.Options{})
 	sub, key := b.subscribe("dp-1", oldKey)
 	at := subs + "/" + sub + "/api-keys/" + key
-	b.call("POST", at+"/_reactivate", nil).refused(400, "apiKey.activated")
-	b.call("POST", at+"/_revoke", nil).want(200)
+	b.call("POST", at+"/_reactivate", nil).Want(400).Is("technicalCode", "apiKey.activated")
+	b.call("POST", at+"/_revoke", nil).Want(200)
 	b.lives(oldKey, false)
-	revoked := b.keys(sub).at("data.0.revokedAt")
+	revoked := b.keys(sub).Time("data.0.revokedAt")
 	b.Advance(time.Hour)
-	if got := b.call("POST", at+"/_revoke", nil).want(200); !got.at("revokedAt").Equal(revoked) {
+	if got := b.call("POST", at+"/_revoke", nil).Want(200); !got.Time("revokedAt").Equal(revoked) {
 		t.Errorf("revoked twice: %s", got.Text)
 	}
-	b.call("PUT", at, object{"expireAt": b.Now().Add(time.Hour)}).refused(400, "apiKey.expired")
-	if got := b.call("POST", at+"/_reactivate", nil).want(200); got.get("revoked") != false || got.get("revokedAt") != nil {
+	b.call("PUT", at, object{"expireAt": b.Now().Add(time.Hour)}).Want(400).Is("technicalCode", "apiKey.expired")
+	if got := b.call("POST", at+"/_reactivate", nil).Want(200); got.Get("revoked") != false || got.Get("revokedAt") != nil {
 		t.Errorf("reactivated: %s", got.Text)
 	}
 	b.lives(oldKey, true)
 
 	// An expired key is not marked revoked, and comes back without its end.
-	b.call("PUT", at, object{"expireAt": b.Now().Add(time.Minute)}).want(200)
+	b.call("PUT", at, object{"expireAt": b.Now().Add(time.Minute)}).Want(200)
 	b.Advance(time.Hour)
-	if got := b.call("POST", at+"/_revoke", nil).want(200); got.get("revoked") != false || got.get("expired") != true {
+	if got := b.call("POST", at+"/_revoke", nil).Want(200); got.Get("revoked") != false || got.Get("expired") != true {
 		t.Errorf("revoking an expired key: %s", got.Text)
 	}
-	if got := b.call("POST", at+"/_reactivate", nil).want(200); got.get("expireAt") != nil {
+	if got := b.call("POST", at+"/_reactivate", nil).Want(200); got.Get("expireAt") != nil {
 		t.Errorf("reactivated after expiry: %s", got.Text)
 	}
 	b.lives(oldKey, true)
-	b.call("POST", subs+"/"+sub+"/_close", nil).want(200)
-	b.call("POST", at+"/_reactivate", nil).refused(400, "subscription.closed")
-	b.call("POST", subs+"/"+sub+"/api-keys/none/_revoke", nil).refused(404, "apiKey.notFound")
-	b.call("POST", subs+"/none/api-keys/"+key+"/_revoke", nil).refused(404, "subscription.notFound")
+	b.call("POST", subs+"/"+sub+"/_close", nil).Want(200)
+	b.call("POST", at+"/_reactivate", nil).Want(400).Is("technicalCode", "subscription.closed")
+	b.call("POST", subs+"/"+sub+"/api-keys/none/_revoke", nil).Want(404).Is("technicalCode", "apiKey.notFound")
+	b.call("POST", subs+"/none/api-keys/"+key+"/_revoke", nil).Want(404).Is("technicalCode", "subscription.notFound")
 }
 
 func TestSharedModeRefusesKeyCallsOfASubscription(t *testing.T) {
 	t.Parallel()
 	apis := append(graviteetest.DemoAPIs(), graviteetest.API{ID: "other", Plans: []graviteetest.Plan{{ID: "other-plan"}}})
 	b := start(t, graviteetest.Options{APIs: apis})
-	app := b.call("POST", v1+"/applications", object{"name": "x", "description": "x", "api_key_mode": "SHARED"}).want(201).str("id")
-	sub := b.call("POST", subs, object{"applicationId": app, "planId": graviteetest.DemoPlan, "customApiKey": oldKey}).want(201).str("id")
-	other := b.call("POST", v2+"/apis/other/subscriptions", object{"applicationId": app, "planId": "other-plan", "customApiKey": newKey}).want(201).str("id")
+	app := b.call("POST", v1+"/applications", object{"name": "x", "description": "x", "api_key_mode": "SHARED"}).Want(201).Str("id")
+	sub := b.call("POST", subs, object{"applicationId": app, "planId": graviteetest.DemoPlan, "customApiKey": oldKey}).Want(201).Str("id")
+	other := b.call("POST", v2+"/apis/other/subscriptions", object{"applicationId": app, "planId": "other-plan", "customApiKey": newKey}).Want(201).Str("id")
 	if keys := b.Keys(); len(keys) != 1 || len(keys[0].Subscriptions) != 2 || keys[0].Value != oldKey {
 		t.Fatalf("keys: %+v", keys)
 	}
 	at := subs + "/" + sub + "/api-keys"
-	id := b.keys(sub).str("data.0.id")
-	b.call("POST", at+"/_renew", object{}).refused(400, "application.apiKeyMode.invalid")
-	b.call("PUT", at+"/"+id, object{"expireAt": nil}).refused(400, "application.apiKeyMode.invalid")
-	b.call("POST", at+"/"+id+"/_revoke", nil).refused(400, "application.apiKeyMode.invalid")
-	b.call("POST", at+"/"+id+"/_reactivate", nil).refused(400, "application.apiKeyMode.invalid")
+	id := b.keys(sub).Str("data.0.id")
+	b.call("POST", at+"/_renew", object{}).Want(400).Is("technicalCode", "application.apiKeyMode.invalid")
+	b.call("PUT", at+"/"+id, object{"expireAt": nil}).Want(400).Is("technicalCode", "application.apiKeyMode.invalid")
+	b.call("POST", at+"/"+id+"/_revoke", nil).Want(400).Is("technicalCode", "application.apiKeyMode.invalid")
+	b.call("POST", at+"/"+id+"/_reactivate", nil).Want(400).Is("technicalCode", "application.apiKeyMode.invalid")
 
-	renewed := b.call("POST", v1+"/applications/"+app+"/apikeys/_renew", nil).want(201)
-	if len(renewed.get("subscriptions").([]any)) != 2 {
+	renewed := b.call("POST", v1+"/applications/"+app+"/apikeys/_renew", nil).Want(201)
+	if len(renewed.Get("subscriptions").([]any)) != 2 {
 		t.Errorf("renewed: %s", renewed.Text)
 	}
-	if got := b.call("GET", v1+"/applications/"+app+"/apikeys", nil).want(200); got.get("0.expire_at") != float64(january.Add(2*time.Hour).UnixMilli()) {
+	if got := b.call("GET", v1+"/applications/"+app+"/apikeys", nil).Want(200); got.Get("0.expire_at") != float64(january.Add(2*time.Hour).UnixMilli()) {
 		t.Errorf("shared keys: %s", got.Text)
 	}
 	b.lives(oldKey, true)
 	b.Advance(3 * time.Hour)
 	b.lives(oldKey, false)
-	b.lives(renewed.str("key"), true)
+	b.lives(renewed.Str("key"), true)
 	// Closing one subscription leaves the shared key to the others.
-	b.call("POST", subs+"/"+sub+"/_close", nil).want(200)
-	if probe, _ := b.Probe(renewed.str("key")); b.gateway(renewed.str("key")) != 401 || probe != 200 {
+	b.call("POST", subs+"/"+sub+"/_close", nil).Want(200)
+	if probe, _ := b.Probe(renewed.Str("key")); b.gateway(renewed.Str("key")) != 401 || probe != 200 {
 		t.Error("the shared key should be dead on one API and alive on the other")
 	}
-	b.call("POST", v2+"/apis/other/subscriptions/"+other+"/_close", nil).want(200)
-	b.lives(renewed.str("key"), false)
+	b.call("POST", v2+"/apis/other/subscriptions/"+other+"/_close", nil).Want(200)
+	b.lives(renewed.Str("key"), false)
 	exclusive := b.application("dp-9")
-	b.call("POST", v1+"/applications/"+exclusive+"/apikeys/_renew", nil).refused(400, "application.apiKeyMode.invalid")
+	b.call("POST", v1+"/applications/"+exclusive+"/apikeys/_renew", nil).Want(400).Is("technicalCode", "application.apiKeyMode.invalid")
 }
 
 // Whatever is done to keys, the gateway admits exactly those that the

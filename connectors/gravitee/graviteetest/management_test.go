@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/passerelle-hub/passerelle/connectors/gravitee/graviteetest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/answer"
 )
 
 func TestAuthentication(t *testing.T) {
@@ -31,15 +32,15 @@ func TestAuthentication(t *testing.T) {
 		{"another password", basic(b.User(), "x"), 401},
 	} {
 		for _, path := range []string{v1 + "/applications", v2 + "/apis/" + graviteetest.DemoAPI, automation + "/applications/x-1-y"} {
-			got := b.send(b.ManagementURL()+path, "GET", tt.header, nil)
+			got := answer.ToJSON(b.t, "GET", b.ManagementURL()+path, tt.header, nil)
 			if (got.Status == 401) != (tt.want == 401) {
 				t.Errorf("%s on %s: %d %s", tt.name, path, got.Status, got.Text)
 			}
 		}
 	}
 	b.SetToken("another")
-	b.call("GET", v1+"/applications", nil).want(200)
-	if got := b.send(b.ManagementURL()+v1+"/applications", "GET", http.Header{"Authorization": {"Bearer " + graviteetest.DefaultToken}}, nil); got.Status != 401 {
+	b.call("GET", v1+"/applications", nil).Want(200)
+	if got := answer.ToJSON(b.t, "GET", b.ManagementURL()+v1+"/applications", http.Header{"Authorization": {"Bearer " + graviteetest.DefaultToken}}, nil); got.Status != 401 {
 		t.Errorf("the token that was replaced: %d", got.Status)
 	}
 }
@@ -100,19 +101,19 @@ func TestClientIDIsUniqueAmongActiveApplicationsOnly(t *testing.T) {
 	b := start(t, graviteetest.Options{})
 	first := b.application("dp-1")
 	same := object{"name": "x", "description": "x", "settings": object{"app": object{"client_id": "dp-1", "type": "web"}}}
-	b.call("POST", v1+"/applications", same).refused(400, "application.clientId.exists")
-	b.call("POST", v1+"/applications", object{"name": "no clientId", "description": "x"}).want(201)
-	b.call("POST", v1+"/applications", object{"name": "no clientId either", "description": "x"}).want(201)
+	b.call("POST", v1+"/applications", same).Want(400).Is("technicalCode", "application.clientId.exists")
+	b.call("POST", v1+"/applications", object{"name": "no clientId", "description": "x"}).Want(201)
+	b.call("POST", v1+"/applications", object{"name": "no clientId either", "description": "x"}).Want(201)
 
-	b.call("DELETE", v1+"/applications/"+first, nil).want(204)
-	second := b.call("POST", v1+"/applications", same).want(201)
-	if second.str("settings.app.client_id") != "dp-1" || second.str("type") != "web" || second.str("api_key_mode") != "UNSPECIFIED" {
+	b.call("DELETE", v1+"/applications/"+first, nil).Want(204)
+	second := b.call("POST", v1+"/applications", same).Want(201)
+	if second.Str("settings.app.client_id") != "dp-1" || second.Str("type") != "web" || second.Str("api_key_mode") != "UNSPECIFIED" {
 		t.Errorf("created from settings: %s", second.Text)
 	}
-	b.call("POST", v1+"/applications/"+first+"/_restore", nil).refused(400, "application.clientId.exists")
-	b.call("POST", v1+"/applications/"+second.str("id")+"/_restore", nil).refused(400, "application.active")
-	b.call("DELETE", v1+"/applications/"+second.str("id"), nil).want(204)
-	if got := b.call("POST", v1+"/applications/"+first+"/_restore", nil).want(200); got.str("status") != "ACTIVE" {
+	b.call("POST", v1+"/applications/"+first+"/_restore", nil).Want(400).Is("technicalCode", "application.clientId.exists")
+	b.call("POST", v1+"/applications/"+second.Str("id")+"/_restore", nil).Want(400).Is("technicalCode", "application.active")
+	b.call("DELETE", v1+"/applications/"+second.Str("id"), nil).Want(204)
+	if got := b.call("POST", v1+"/applications/"+first+"/_restore", nil).Want(200); got.Str("status") != "ACTIVE" {
 		t.Errorf("restored: %s", got.Text)
 	}
 	if got := b.ApplicationsByClientID("dp-1"); len(got) != 1 || got[0].ID != first {
@@ -145,13 +146,13 @@ func TestApplicationSearch(t *testing.T) {
 	for _, namesOnly := range []bool{false, true} {
 		b := start(t, graviteetest.Options{SearchNamesOnly: namesOnly})
 		for _, name := range []string{"Mairie de Bourg", "Commune de Valfleury", "commune d'Ailleurs"} {
-			b.call("POST", v1+"/applications", object{"name": name, "description": "DataPass 90"}).want(201)
+			b.call("POST", v1+"/applications", object{"name": name, "description": "DataPass 90"}).Want(201)
 		}
-		archived := b.call("POST", v1+"/applications", object{"name": "Commune partie", "description": "DataPass 91"}).str("id")
-		b.call("DELETE", v1+"/applications/"+archived, nil).want(204)
+		archived := b.call("POST", v1+"/applications", object{"name": "Commune partie", "description": "DataPass 91"}).Str("id")
+		b.call("DELETE", v1+"/applications/"+archived, nil).Want(204)
 		names := func(query string) []string {
 			var list []struct{ Name string }
-			if err := json.Unmarshal([]byte(b.call("GET", v1+"/applications?"+query, nil).want(200).Text), &list); err != nil {
+			if err := json.Unmarshal([]byte(b.call("GET", v1+"/applications?"+query, nil).Want(200).Text), &list); err != nil {
 				t.Fatal(err)
 			}
 			out := []string{}
@@ -182,12 +183,12 @@ func TestApplicationMetadata(t *testing.T) {
 	t.Parallel()
 	b := start(t, graviteetest.Options{})
 	path := v1 + "/applications/" + b.application("dp-1") + "/metadata"
-	made := b.call("POST", path, object{"name": "DataPass id", "value": "9001", "format": "string"}).want(201)
-	if made.str("key") != "datapass-id" || made.str("format") != "STRING" || made.Header.Get("Location") != path+"/datapass-id" {
+	made := b.call("POST", path, object{"name": "DataPass id", "value": "9001", "format": "string"}).Want(201)
+	if made.Str("key") != "datapass-id" || made.Str("format") != "STRING" || made.Header.Get("Location") != path+"/datapass-id" {
 		t.Errorf("made: %s, %s", made.Text, made.Header.Get("Location"))
 	}
-	b.call("POST", path, object{"name": "DataPass ID", "value": "9002"}).refused(400, "metadata.exists")
-	if got := b.call("GET", path, nil).want(200); got.str("0.value") != "9001" || got.get("1") != nil {
+	b.call("POST", path, object{"name": "DataPass ID", "value": "9002"}).Want(400).Is("technicalCode", "metadata.exists")
+	if got := b.call("GET", path, nil).Want(200); got.Str("0.value") != "9001" || got.Get("1") != nil {
 		t.Errorf("listed: %s", got.Text)
 	}
 }
@@ -197,23 +198,23 @@ func TestDictionariesAreReplacedWhole(t *testing.T) {
 	b := start(t, graviteetest.Options{})
 	b.AddDictionary("scopes", "scopes", map[string]string{"a": "1"})
 	path := v1 + "/configuration/dictionaries/scopes"
-	read := b.call("GET", path, nil).want(200)
-	if read.str("properties.a") != "1" || read.str("type") != "MANUAL" {
+	read := b.call("GET", path, nil).Want(200)
+	if read.Str("properties.a") != "1" || read.Str("type") != "MANUAL" {
 		t.Errorf("read: %s", read.Text)
 	}
 	// Two writers who read the same state: the second loses what the first wrote.
-	b.call("PUT", path, object{"name": "scopes", "type": "MANUAL", "properties": object{"a": "1", "b": "2"}}).want(200)
-	b.call("PUT", path, object{"name": "scopes", "type": "MANUAL", "properties": object{"a": "1", "c": "3"}}).want(200)
+	b.call("PUT", path, object{"name": "scopes", "type": "MANUAL", "properties": object{"a": "1", "b": "2"}}).Want(200)
+	b.call("PUT", path, object{"name": "scopes", "type": "MANUAL", "properties": object{"a": "1", "c": "3"}}).Want(200)
 	if got := b.Snapshot().Dictionaries[0]; got.Properties["b"] != "" || got.Deployed["c"] != "" {
 		t.Errorf("before deployment: %+v", got)
 	}
-	b.call("POST", path+"/_deploy", nil).want(200)
+	b.call("POST", path+"/_deploy", nil).Want(200)
 	if got := b.Snapshot().Dictionaries[0]; got.Deployed["c"] != "3" {
 		t.Errorf("after deployment: %+v", got)
 	}
-	b.call("POST", v1+"/configuration/dictionaries", object{"name": "API roles", "type": "MANUAL"}).want(201)
-	b.call("POST", v1+"/configuration/dictionaries", object{"name": "API roles", "type": "MANUAL"}).want(400)
-	if got := b.call("GET", v1+"/configuration/dictionaries", nil).want(200); got.str("1.id") != "api-roles" {
+	b.call("POST", v1+"/configuration/dictionaries", object{"name": "API roles", "type": "MANUAL"}).Want(201)
+	b.call("POST", v1+"/configuration/dictionaries", object{"name": "API roles", "type": "MANUAL"}).Want(400)
+	if got := b.call("GET", v1+"/configuration/dictionaries", nil).Want(200); got.Str("1.id") != "api-roles" {
 		t.Errorf("listed: %s", got.Text)
 	}
 }
@@ -226,40 +227,40 @@ func TestConfigurationLookups(t *testing.T) {
 		}},
 		{ID: "a2", ContextPath: "/deux", Stopped: true},
 	}})
-	api := b.call("GET", v2+"/apis/a1", nil).want(200)
-	if api.str("name") != "Quotient familial" || api.str("state") != "STARTED" || api.str("listeners.0.paths.0.path") != "/qf" {
+	api := b.call("GET", v2+"/apis/a1", nil).Want(200)
+	if api.Str("name") != "Quotient familial" || api.Str("state") != "STARTED" || api.Str("listeners.0.paths.0.path") != "/qf" {
 		t.Errorf("api: %s", api.Text)
 	}
-	list := b.call("GET", v2+"/apis?perPage=1&page=2", nil).want(200)
-	if list.str("data.0.id") != "a2" || list.str("data.0.state") != "STOPPED" || list.get("pagination.pageCount") != 2.0 {
+	list := b.call("GET", v2+"/apis?perPage=1&page=2", nil).Want(200)
+	if list.Str("data.0.id") != "a2" || list.Str("data.0.state") != "STOPPED" || list.Get("pagination.pageCount") != 2.0 {
 		t.Errorf("apis: %s", list.Text)
 	}
-	plans := b.call("GET", v2+"/apis/a1/plans", nil).want(200)
-	if plans.get("pagination.totalCount") != 2.0 || plans.str("data.0.id") != "p1" || plans.str("data.0.security.type") != "API_KEY" {
+	plans := b.call("GET", v2+"/apis/a1/plans", nil).Want(200)
+	if plans.Get("pagination.totalCount") != 2.0 || plans.Str("data.0.id") != "p1" || plans.Str("data.0.security.type") != "API_KEY" {
 		t.Errorf("published plans: %s", plans.Text)
 	}
-	if got := b.call("GET", v2+"/apis/a1/plans?statuses=deprecated,CLOSED", nil).want(200); got.str("data.0.id") != "p3" {
+	if got := b.call("GET", v2+"/apis/a1/plans?statuses=deprecated,CLOSED", nil).Want(200); got.Str("data.0.id") != "p3" {
 		t.Errorf("other plans: %s", got.Text)
 	}
-	if got := b.call("GET", v2+"/apis/a1/plans/p3", nil).want(200); got.str("status") != "DEPRECATED" || got.str("apiId") != "a1" {
+	if got := b.call("GET", v2+"/apis/a1/plans/p3", nil).Want(200); got.Str("status") != "DEPRECATED" || got.Str("apiId") != "a1" {
 		t.Errorf("plan: %s", got.Text)
 	}
-	b.call("GET", v2+"/apis/a2/plans/p3", nil).refused(404, "plan.notFound")
+	b.call("GET", v2+"/apis/a2/plans/p3", nil).Want(404).Is("technicalCode", "plan.notFound")
 
 	app := b.application("dp-1")
-	subscribe := func(plan string) result {
+	subscribe := func(plan string) answer.Answer {
 		return b.call("POST", v2+"/apis/a1/subscriptions", object{"applicationId": app, "planId": plan})
 	}
-	subscribe("p2").refused(400, "plan.notSubscribable")
-	subscribe("p3").refused(400, "plan.notSubscribable")
-	subscribe("none").refused(404, "plan.notFound")
+	subscribe("p2").Want(400).Is("technicalCode", "plan.notSubscribable")
+	subscribe("p3").Want(400).Is("technicalCode", "plan.notSubscribable")
+	subscribe("none").Want(404).Is("technicalCode", "plan.notFound")
 	b.SetPlanStatus("p1", "STAGING")
-	subscribe("p1").refused(400, "plan.notPublished")
+	subscribe("p1").Want(400).Is("technicalCode", "plan.notPublished")
 	b.SetPlanStatus("p1", "PUBLISHED")
-	sub := subscribe("p1").want(201).str("id")
+	sub := subscribe("p1").Want(201).Str("id")
 	b.SetPlanStatus("p1", "CLOSED")
-	subscribe("p1").refused(400, "plan.closed")
-	if got := b.call("GET", v2+"/apis/a1/subscriptions/"+sub, nil); got.str("status") != "CLOSED" {
+	subscribe("p1").Want(400).Is("technicalCode", "plan.closed")
+	if got := b.call("GET", v2+"/apis/a1/subscriptions/"+sub, nil); got.Str("status") != "CLOSED" {
 		t.Errorf("the subscription of a closed plan: %s", got.Text)
 	}
 	if b.SetPlanStatus("none", "CLOSED") {
@@ -273,14 +274,14 @@ func TestHealth(t *testing.T) {
 	basic := http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(b.User()+":"+b.Password()))}}
 	for _, base := range []string{b.TechnicalURL(), b.ManagementURL()} {
 		b.SetHealthy(true)
-		if got := b.send(base+"/_node/health", "GET", basic, nil); got.Status != 200 || got.get("management-repository.healthy") != true {
+		if got := answer.ToJSON(b.t, "GET", base+"/_node/health", basic, nil); got.Status != 200 || got.Get("management-repository.healthy") != true {
 			t.Errorf("healthy: %d %s", got.Status, got.Text)
 		}
 		b.SetHealthy(false)
-		if got := b.send(base+"/_node/health", "GET", basic, nil); got.Status != 500 || got.get("management-repository.healthy") != false {
+		if got := answer.ToJSON(b.t, "GET", base+"/_node/health", basic, nil); got.Status != 500 || got.Get("management-repository.healthy") != false {
 			t.Errorf("unhealthy: %d %s", got.Status, got.Text)
 		}
-		if got := b.send(base+"/_node/health", "GET", b.bearer(), nil); got.Status != 401 {
+		if got := answer.ToJSON(b.t, "GET", base+"/_node/health", b.bearer(), nil); got.Status != 401 {
 			t.Errorf("with a token: %d", got.Status)
 		}
 	}
@@ -293,36 +294,36 @@ func TestResetBringsTheSeedBack(t *testing.T) {
 	b.subscribe("dp-1", oldKey)
 	b.AddAPI(graviteetest.API{ID: "more"})
 	b.SetToken("another")
-	if got := b.send(b.GatewayURL()+"/_admin/reset", "POST", nil, nil); got.Status != 204 {
+	if got := answer.ToJSON(b.t, "POST", b.GatewayURL()+"/_admin/reset", nil, nil); got.Status != 204 {
 		t.Fatalf("reset: %d", got.Status)
 	}
 	if got := b.Counts(); got != (graviteetest.Counts{}) || b.Token() != graviteetest.DefaultToken {
 		t.Errorf("after reset: %+v", got)
 	}
 	b.lives(oldKey, false)
-	b.call("GET", v2+"/apis/more", nil).want(404)
+	b.call("GET", v2+"/apis/more", nil).Want(404)
 	b.call("POST", subs, object{"applicationId": b.application("dp-1"), "planId": graviteetest.DemoPlan, "customApiKey": oldKey}).
-		refused(400, "subscription.invalid")
+		Want(400).Is("technicalCode", "subscription.invalid")
 }
 
 func TestAnOlderVersionHasNoAutomationAPI(t *testing.T) {
 	t.Parallel()
 	b := start(t, graviteetest.Options{AutomationAbsent: true})
-	b.call("GET", automation+"/applications/dp-1-x", nil).want(404)
+	b.call("GET", automation+"/applications/dp-1-x", nil).Want(404)
 }
 
 func TestTheStateShowsNoKey(t *testing.T) {
 	t.Parallel()
 	b := start(t, graviteetest.Options{})
 	b.subscribe("dp-1", oldKey)
-	state := b.send(b.ManagementURL()+"/_admin/state", "GET", nil, nil).want(200)
-	calls := b.send(b.ManagementURL()+"/_admin/calls", "GET", nil, nil).want(200)
+	state := answer.ToJSON(b.t, "GET", b.ManagementURL()+"/_admin/state", nil, nil).Want(200)
+	calls := answer.ToJSON(b.t, "GET", b.ManagementURL()+"/_admin/calls", nil, nil).Want(200)
 	for _, text := range []string{state.Text, calls.Text} {
 		if strings.Contains(text, oldKey) || strings.Contains(text, b.Token()) {
 			t.Errorf("a secret in %s", text)
 		}
 	}
-	if state.get("counts.live_keys") != 1.0 || state.str("keys.0.fingerprint") == "" {
+	if state.Get("counts.live_keys") != 1.0 || state.Str("keys.0.fingerprint") == "" {
 		t.Errorf("state: %s", state.Text)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/passerelle-hub/passerelle/connectors/gravitee/graviteetest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/answer"
 )
 
 func TestTheConsumerSideLeavesASubscriptionPending(t *testing.T) {
@@ -17,31 +18,31 @@ func TestTheConsumerSideLeavesASubscriptionPending(t *testing.T) {
 	app := b.application("dp-1")
 	path := v1 + "/applications/" + app + "/subscriptions"
 
-	pending := b.call("POST", path+"?plan="+graviteetest.DemoPlan, nil).want(201)
-	if pending.str("status") != "PENDING" || pending.Header.Get("Location") != path+"/"+pending.str("id") {
+	pending := b.call("POST", path+"?plan="+graviteetest.DemoPlan, nil).Want(201)
+	if pending.Str("status") != "PENDING" || pending.Header.Get("Location") != path+"/"+pending.Str("id") {
 		t.Errorf("manual plan: %s", pending.Text)
 	}
-	b.call("POST", path+"?plan="+graviteetest.DemoPlan, nil).refused(400, "plan.subscribed")
-	if got := b.call("GET", subs, nil).want(200); got.get("pagination.totalCount") != 0.0 {
+	b.call("POST", path+"?plan="+graviteetest.DemoPlan, nil).Want(400).Is("technicalCode", "plan.subscribed")
+	if got := b.call("GET", subs, nil).Want(200); got.Get("pagination.totalCount") != 0.0 {
 		t.Errorf("the list without statuses shows ACCEPTED only: %s", got.Text)
 	}
-	if got := b.keys(pending.str("id")); got.get("pagination.totalCount") != 0.0 {
+	if got := b.keys(pending.Str("id")); got.Get("pagination.totalCount") != 0.0 {
 		t.Errorf("a pending subscription has keys: %s", got.Text)
 	}
-	b.call("POST", subs+"/"+pending.str("id")+"/api-keys/_renew", object{}).refused(400, "subscription.closed")
+	b.call("POST", subs+"/"+pending.Str("id")+"/api-keys/_renew", object{}).Want(400).Is("technicalCode", "subscription.closed")
 	end := january.Add(time.Hour)
-	accepted := b.call("POST", subs+"/"+pending.str("id")+"/_accept", object{"customApiKey": oldKey, "endingAt": end, "reason": "ok"}).want(200)
-	if accepted.str("status") != "ACCEPTED" || !accepted.at("endingAt").Equal(end) || accepted.str("publisherMessage") != "ok" {
+	accepted := b.call("POST", subs+"/"+pending.Str("id")+"/_accept", object{"customApiKey": oldKey, "endingAt": end, "reason": "ok"}).Want(200)
+	if accepted.Str("status") != "ACCEPTED" || !accepted.Time("endingAt").Equal(end) || accepted.Str("publisherMessage") != "ok" {
 		t.Errorf("accepted: %s", accepted.Text)
 	}
 	b.lives(oldKey, true)
 	b.Advance(time.Hour)
 	b.lives(oldKey, false)
 
-	if got := b.call("POST", path+"?plan=auto", nil).want(201); got.str("status") != "ACCEPTED" {
+	if got := b.call("POST", path+"?plan=auto", nil).Want(201); got.Str("status") != "ACCEPTED" {
 		t.Errorf("plan with automatic validation: %s", got.Text)
 	}
-	b.call("POST", path, nil).want(400)
+	b.call("POST", path, nil).Want(400)
 }
 
 func TestTheOwnerSideOfV1AcceptsAtOnce(t *testing.T) {
@@ -49,12 +50,12 @@ func TestTheOwnerSideOfV1AcceptsAtOnce(t *testing.T) {
 	b := start(t, graviteetest.Options{})
 	app := b.application("dp-1")
 	made := b.call("POST", v1+"/apis/"+graviteetest.DemoAPI+"/subscriptions?application="+app+"&plan="+graviteetest.DemoPlan,
-		object{"metadata": object{"hub_ref": "dp-1-c1"}}).want(201)
-	if made.str("status") != "ACCEPTED" || made.str("metadata.hub_ref") != "dp-1-c1" || made.str("application.id") != app {
+		object{"metadata": object{"hub_ref": "dp-1-c1"}}).Want(201)
+	if made.Str("status") != "ACCEPTED" || made.Str("metadata.hub_ref") != "dp-1-c1" || made.Str("application.id") != app {
 		t.Errorf("made: %s", made.Text)
 	}
 	bad := b.call("POST", v1+"/apis/"+graviteetest.DemoAPI+"/subscriptions?application="+app+"&plan="+graviteetest.DemoPlan+"&customApiKey=short", nil)
-	if bad.Status != 400 || bad.str("message") != "Should have length between 8 and 128 characters" || bad.str("invalid_value") != "short" {
+	if bad.Status != 400 || bad.Str("message") != "Should have length between 8 and 128 characters" || bad.Str("invalid_value") != "short" {
 		t.Errorf("a short key: %d %s", bad.Status, bad.Text)
 	}
 }
@@ -63,7 +64,7 @@ func TestAPlanOfAnotherAPIIsNoticedTooLate(t *testing.T) {
 	t.Parallel()
 	apis := append(graviteetest.DemoAPIs(), graviteetest.API{ID: "other", Plans: []graviteetest.Plan{{ID: "other-plan"}}})
 	b := start(t, graviteetest.Options{APIs: apis})
-	b.call("POST", subs, object{"applicationId": b.application("dp-1"), "planId": "other-plan"}).refused(404, "subscription.notFound")
+	b.call("POST", subs, object{"applicationId": b.application("dp-1"), "planId": "other-plan"}).Want(404).Is("technicalCode", "subscription.notFound")
 	if got := b.Subscriptions(); len(got) != 1 || got[0].Status != "PENDING" || got[0].API != "other" {
 		t.Errorf("left: %+v", got)
 	}
@@ -77,46 +78,46 @@ func TestLifeOfASubscription(t *testing.T) {
 	sub, key := b.subscribe("dp-1", oldKey)
 	at := subs + "/" + sub
 
-	b.call("POST", at+"/_resume", nil).refused(400, "subscription.notPaused")
-	if got := b.call("POST", at+"/_pause", nil).want(200); got.str("status") != "PAUSED" || got.str("pausedAt") == "" {
+	b.call("POST", at+"/_resume", nil).Want(400).Is("technicalCode", "subscription.notPaused")
+	if got := b.call("POST", at+"/_pause", nil).Want(200); got.Str("status") != "PAUSED" || got.Str("pausedAt") == "" {
 		t.Errorf("paused: %s", got.Text)
 	}
-	if got := b.keys(sub); got.get("data.0.paused") != true {
+	if got := b.keys(sub); got.Get("data.0.paused") != true {
 		t.Errorf("keys of a paused subscription: %s", got.Text)
 	}
 	b.lives(oldKey, false)
-	b.call("POST", at+"/_pause", nil).refused(400, "subscription.notPausable")
-	b.call("POST", at+"/_resume", nil).want(200)
+	b.call("POST", at+"/_pause", nil).Want(400).Is("technicalCode", "subscription.notPausable")
+	b.call("POST", at+"/_resume", nil).Want(200)
 	b.lives(oldKey, true)
 
-	b.call("POST", at+"/_transfer", object{"planId": "open"}).refused(400, "plan.transferNotAllowed")
-	b.call("POST", at+"/_transfer", object{"planId": "none"}).refused(404, "plan.notFound")
-	if got := b.call("POST", at+"/_transfer", object{"planId": "second"}).want(200); got.str("plan.id") != "second" {
+	b.call("POST", at+"/_transfer", object{"planId": "open"}).Want(400).Is("technicalCode", "plan.transferNotAllowed")
+	b.call("POST", at+"/_transfer", object{"planId": "none"}).Want(404).Is("technicalCode", "plan.notFound")
+	if got := b.call("POST", at+"/_transfer", object{"planId": "second"}).Want(200); got.Str("plan.id") != "second" {
 		t.Errorf("transferred: %s", got.Text)
 	}
 	b.lives(oldKey, true)
 
 	// Closing kills the keys; closing again changes nothing.
-	closed := b.call("POST", at+"/_close", nil).want(200)
+	closed := b.call("POST", at+"/_close", nil).Want(200)
 	b.lives(oldKey, false)
 	b.Advance(time.Minute)
-	if got := b.call("POST", at+"/_close", nil).want(200); got.str("closedAt") != closed.str("closedAt") || got.str("status") != "CLOSED" {
+	if got := b.call("POST", at+"/_close", nil).Want(200); got.Str("closedAt") != closed.Str("closedAt") || got.Str("status") != "CLOSED" {
 		t.Errorf("closed twice: %s", got.Text)
 	}
-	if got := b.keys(sub); got.get("data.0.revoked") != true || got.str("data.0.id") != key {
+	if got := b.keys(sub); got.Get("data.0.revoked") != true || got.Str("data.0.id") != key {
 		t.Errorf("keys of a closed subscription: %s", got.Text)
 	}
-	b.call("PUT", at, object{"metadata": object{}}).refused(400, "subscription.notUpdatable")
+	b.call("PUT", at, object{"metadata": object{}}).Want(400).Is("technicalCode", "subscription.notUpdatable")
 
 	// A closed subscription does not stand in the way of a new one.
 	app := b.Applications()[0].ID
-	again := b.call("POST", v1+"/applications/"+app+"/subscriptions?plan=second", nil).want(201).str("id")
-	if got := b.call("POST", subs+"/"+again+"/_reject", object{"reason": "non"}).want(200); got.str("status") != "REJECTED" {
+	again := b.call("POST", v1+"/applications/"+app+"/subscriptions?plan=second", nil).Want(201).Str("id")
+	if got := b.call("POST", subs+"/"+again+"/_reject", object{"reason": "non"}).Want(200); got.Str("status") != "REJECTED" {
 		t.Errorf("rejected: %s", got.Text)
 	}
-	b.call("POST", subs+"/"+again+"/_reject", object{}).want(500)
-	third := b.call("POST", v1+"/applications/"+app+"/subscriptions?plan=second", nil).want(201).str("id")
-	if got := b.call("POST", subs+"/"+third+"/_close", nil).want(200); got.str("status") != "REJECTED" {
+	b.call("POST", subs+"/"+again+"/_reject", object{}).Want(500)
+	third := b.call("POST", v1+"/applications/"+app+"/subscriptions?plan=second", nil).Want(201).Str("id")
+	if got := b.call("POST", subs+"/"+third+"/_close", nil).Want(200); got.Str("status") != "REJECTED" {
 		t.Errorf("closing a pending one: %s", got.Text)
 	}
 }
@@ -126,22 +127,22 @@ func TestDeletingAnApplicationArchivesAndClosesRestoringLeavesPending(t *testing
 	b := start(t, graviteetest.Options{})
 	sub, _ := b.subscribe("dp-1", oldKey)
 	app := b.Applications()[0].ID
-	b.call("DELETE", v1+"/applications/"+app, nil).want(204)
+	b.call("DELETE", v1+"/applications/"+app, nil).Want(204)
 	b.lives(oldKey, false)
-	if got := b.call("GET", v1+"/applications/"+app, nil).want(200); got.str("status") != "ARCHIVED" {
+	if got := b.call("GET", v1+"/applications/"+app, nil).Want(200); got.Str("status") != "ARCHIVED" {
 		t.Errorf("archived: %s", got.Text)
 	}
-	b.call("POST", subs, object{"applicationId": app, "planId": graviteetest.DemoPlan}).refused(400, "application.archived")
-	b.call("POST", v1+"/applications/"+app+"/_restore", nil).want(200)
-	if got := b.call("GET", subs+"/"+sub, nil).want(200); got.str("status") != "PENDING" {
+	b.call("POST", subs, object{"applicationId": app, "planId": graviteetest.DemoPlan}).Want(400).Is("technicalCode", "application.archived")
+	b.call("POST", v1+"/applications/"+app+"/_restore", nil).Want(200)
+	if got := b.call("GET", subs+"/"+sub, nil).Want(200); got.Str("status") != "PENDING" {
 		t.Errorf("restored: %s", got.Text)
 	}
-	if got := b.keys(sub); got.get("data.0.revoked") != true {
+	if got := b.keys(sub); got.Get("data.0.revoked") != true {
 		t.Errorf("its keys: %s", got.Text)
 	}
 	b.lives(oldKey, false)
-	b.call("POST", subs+"/"+sub+"/_accept", object{"customApiKey": oldKey}).refused(400, "apiKey.existing")
-	b.call("POST", subs+"/"+sub+"/_accept", object{"customApiKey": newKey}).want(200)
+	b.call("POST", subs+"/"+sub+"/_accept", object{"customApiKey": oldKey}).Want(400).Is("technicalCode", "apiKey.existing")
+	b.call("POST", subs+"/"+sub+"/_accept", object{"customApiKey": newKey}).Want(200)
 	b.lives(newKey, true)
 }
 
@@ -153,21 +154,21 @@ func TestListsArePaginated(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for page, want := range map[int]int{1: 10, 2: 10, 3: 3, 4: 0} {
-		got := b.call("GET", subs+"?page="+strconv.Itoa(page), nil).want(200)
-		items := got.get("data").([]any)
-		if len(items) != want || got.get("pagination.totalCount") != 23.0 || got.get("pagination.pageCount") != 3.0 ||
-			got.get("pagination.pageItemsCount") != float64(want) || got.get("pagination.perPage") != 10.0 {
+		got := b.call("GET", subs+"?page="+strconv.Itoa(page), nil).Want(200)
+		items := got.Get("data").([]any)
+		if len(items) != want || got.Get("pagination.totalCount") != 23.0 || got.Get("pagination.pageCount") != 3.0 ||
+			got.Get("pagination.pageItemsCount") != float64(want) || got.Get("pagination.perPage") != 10.0 {
 			t.Errorf("page %d: %s", page, got.Text)
 		}
 		for i := range items {
-			seen[got.str("data."+strconv.Itoa(i)+".id")] = true
+			seen[got.Str("data."+strconv.Itoa(i)+".id")] = true
 		}
 	}
 	if len(seen) != 23 {
 		t.Errorf("%d subscriptions over all pages", len(seen))
 	}
-	next := b.call("GET", subs+"?perPage=20&statuses=ACCEPTED&statuses=PENDING", nil).want(200).str("links.next")
-	if got := b.call("GET", next, nil).want(200); got.get("pagination.pageItemsCount") != 3.0 || got.str("links.previous") == "" {
+	next := b.call("GET", subs+"?perPage=20&statuses=ACCEPTED&statuses=PENDING", nil).Want(200).Str("links.next")
+	if got := b.call("GET", next, nil).Want(200); got.Get("pagination.pageItemsCount") != 3.0 || got.Str("links.previous") == "" {
 		t.Errorf("following %s: %s", next, got.Text)
 	}
 	for query, text := range map[string]string{
@@ -176,7 +177,7 @@ func TestListsArePaginated(t *testing.T) {
 		"page=x":        "Query parameter page does not have a valid format",
 		"statuses=LIVE": "Query parameter statuses does not have a valid format",
 	} {
-		if got := b.call("GET", subs+"?"+query, nil); got.Status != 400 || got.str("message") != text {
+		if got := b.call("GET", subs+"?"+query, nil); got.Status != 400 || got.Str("message") != text {
 			t.Errorf("%s: %d %s", query, got.Status, got.Text)
 		}
 	}
@@ -187,8 +188,8 @@ func TestFindingASubscriptionByItsKeyIsALeak(t *testing.T) {
 	b := start(t, graviteetest.Options{})
 	sub, _ := b.subscribe("dp-1", oldKey)
 	b.subscribe("dp-2", newKey)
-	got := b.call("GET", subs+"?apiKey="+oldKey, nil).want(200)
-	if got.get("pagination.totalCount") != 1.0 || got.str("data.0.id") != sub {
+	got := b.call("GET", subs+"?apiKey="+oldKey, nil).Want(200)
+	if got.Get("pagination.totalCount") != 1.0 || got.Str("data.0.id") != sub {
 		t.Errorf("found: %s", got.Text)
 	}
 	if leaks := b.Leaks(); len(leaks) != 1 {
@@ -213,7 +214,7 @@ func TestKeyModeOfAnApplicationIsSettledBySubscriptions(t *testing.T) {
 		{"the second one may choose SHARED", []string{"", "SHARED"}, "SHARED"},
 	} {
 		b := start(t, graviteetest.Options{APIs: apis})
-		app := b.call("POST", v1+"/applications", object{"name": "x", "description": "x"}).want(201).str("id")
+		app := b.call("POST", v1+"/applications", object{"name": "x", "description": "x"}).Want(201).Str("id")
 		for i, mode := range tt.modes {
 			api, plan := graviteetest.DemoAPI, graviteetest.DemoPlan
 			if i > 0 {
@@ -223,14 +224,14 @@ func TestKeyModeOfAnApplicationIsSettledBySubscriptions(t *testing.T) {
 			if mode != "" {
 				body["apiKeyMode"] = mode
 			}
-			b.call("POST", v2+"/apis/"+api+"/subscriptions", body).want(201)
+			b.call("POST", v2+"/apis/"+api+"/subscriptions", body).Want(201)
 		}
 		if got := b.Applications()[0].APIKeyMode; got != tt.want {
 			t.Errorf("%s: %s", tt.name, got)
 		}
 		if tt.want == "SHARED" {
 			b.call("POST", v2+"/apis/b/subscriptions", object{"applicationId": app, "planId": "plan-b2"}).
-				refused(400, "plan.notSubscribableWithSharedApiKey")
+				Want(400).Is("technicalCode", "plan.notSubscribableWithSharedApiKey")
 		}
 	}
 }
@@ -242,17 +243,17 @@ func TestGatewayLearnsOfChangesAfterItsDelay(t *testing.T) {
 	b.lives(oldKey, false)
 	b.Advance(5 * time.Second)
 	b.lives(oldKey, true)
-	b.call("POST", subs+"/"+sub+"/api-keys/"+key+"/_revoke", nil).want(200)
+	b.call("POST", subs+"/"+sub+"/api-keys/"+key+"/_revoke", nil).Want(200)
 	b.Advance(4999 * time.Millisecond)
 	b.lives(oldKey, true)
 	b.Advance(time.Millisecond)
 	b.lives(oldKey, false)
-	b.call("POST", subs+"/"+sub+"/api-keys/"+key+"/_reactivate", nil).want(200)
+	b.call("POST", subs+"/"+sub+"/api-keys/"+key+"/_reactivate", nil).Want(200)
 	b.lives(oldKey, false)
 	b.SetPropagationDelay(0)
 	b.lives(oldKey, true)
 	// The end of a key is the gateway's own clock: no delay once it knows it.
-	b.call("PUT", subs+"/"+sub+"/api-keys/"+key, object{"expireAt": b.Now().Add(time.Minute)}).want(200)
+	b.call("PUT", subs+"/"+sub+"/api-keys/"+key, object{"expireAt": b.Now().Add(time.Minute)}).Want(200)
 	b.SetPropagationDelay(5 * time.Second)
 	b.Advance(time.Minute)
 	b.lives(oldKey, false)
@@ -266,7 +267,7 @@ func TestGatewayAnswers(t *testing.T) {
 		{ID: "c", ContextPath: "/stopped", Stopped: true},
 	}})
 	app := b.application("dp-1")
-	sub := b.call("POST", v2+"/apis/b/subscriptions", object{"applicationId": app, "planId": "pb", "customApiKey": oldKey}).want(201).str("id")
+	sub := b.call("POST", v2+"/apis/b/subscriptions", object{"applicationId": app, "planId": "pb", "customApiKey": oldKey}).Want(201).Str("id")
 	header := func(key, accept string) http.Header {
 		out := http.Header{"X-Gravitee-Api-Key": {key}}
 		if accept != "" {
@@ -286,7 +287,7 @@ func TestGatewayAnswers(t *testing.T) {
 		{"no such path", "/qfx", oldKey, "", 404, "No context-path matches the request URI."},
 		{"a stopped API", "/stopped/x", oldKey, "", 404, "No context-path matches the request URI."},
 	} {
-		if got := b.send(b.GatewayURL()+tt.path, "GET", header(tt.key, tt.accept), nil); got.Status != tt.status || got.Text != tt.body {
+		if got := answer.ToJSON(b.t, "GET", b.GatewayURL()+tt.path, header(tt.key, tt.accept), nil); got.Status != tt.status || got.Text != tt.body {
 			t.Errorf("%s: %d %s", tt.name, got.Status, got.Text)
 		}
 	}

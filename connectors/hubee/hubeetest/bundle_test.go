@@ -9,8 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -255,28 +253,4 @@ func (b *bundle) statusOf(caseID string) Status {
 // event is a good STATUS_UPDATE.
 func statusUpdate(to Status) object {
 	return object{"actionType": "STATUS_UPDATE", "notification": true, "caseNewStatus": to, "message": "Vu"}
-}
-
-// contractsDir finds the wire contracts: PASSERELLE_CONTRACTS, or the folder
-// shared/contracts in one above.
-func contractsDir(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("PASSERELLE_CONTRACTS"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		candidate := filepath.Join(dir, "shared", "contracts")
-		if _, err := os.Stat(candidate); err == nil {
-			return candidate
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			t.Skip("the wire contracts are not on this machine")
-		}
-		dir = parent
-	}
 }

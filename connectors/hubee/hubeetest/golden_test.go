@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/contracts"
 )
 
 func decode(t *testing.T, text string, into any) {
@@ -42,7 +43,7 @@ func same(t *testing.T, name, text string) {
 
 func TestTestdataIsTheContracts(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(contractsDir(t), "hubee")
+	dir := filepath.Join(contracts.Dir(t), "hubee")
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatal(err, len(files))

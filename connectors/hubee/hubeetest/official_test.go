@@ -16,6 +16,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/contracts"
 )
 
 // official reads the two published files where they are present.
@@ -23,7 +25,7 @@ func official(t *testing.T) map[string]*openapi3.T {
 	t.Helper()
 	out := map[string]*openapi3.T{}
 	for base, name := range map[string]string{foldersBase: "api_folder_v1.2.7.yaml", referential: "api_subscription_v1.2.3.yaml"} {
-		body, err := os.ReadFile(filepath.Join(contractsDir(t), "hubee", name))
+		body, err := os.ReadFile(filepath.Join(contracts.Dir(t), "hubee", name))
 		if err != nil {
 			t.Skipf("the published files are not on this machine: %v", err)
 		}

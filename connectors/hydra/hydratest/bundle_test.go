@@ -2,18 +2,14 @@ package hydratest_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/passerelle-hub/passerelle/connectors/hydra/hydratest"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/answer"
 )
 
 const (
@@ -25,6 +21,8 @@ const (
 )
 
 var january = time.Date(2026, 1, 1, 10, 20, 0, 0, time.UTC)
+
+type object = answer.Object
 
 type bundle struct {
 	*hydratest.Server
@@ -45,97 +43,11 @@ func start(t *testing.T, opts hydratest.Options) *bundle {
 	return &bundle{srv, t}
 }
 
-type object map[string]any
-
-// result is an answer; get walks its JSON with a path like "0.client_id".
-type result struct {
-	t      *testing.T
-	Status int
-	Header http.Header
-	Text   string
-}
-
-func (r result) get(path string) any {
-	r.t.Helper()
-	var at any
-	if err := json.Unmarshal([]byte(r.Text), &at); err != nil {
-		r.t.Fatalf("%d %q: %v", r.Status, r.Text, err)
-	}
-	for name := range strings.SplitSeq(path, ".") {
-		switch value := at.(type) {
-		case map[string]any:
-			at = value[name]
-		case []any:
-			var i int
-			if _, err := fmt.Sscan(name, &i); err != nil || i >= len(value) {
-				return nil
-			}
-			at = value[i]
-		default:
-			return nil
-		}
-	}
-	return at
-}
-
-func (r result) str(path string) string {
-	r.t.Helper()
-	text, _ := r.get(path).(string)
-	return text
-}
-
-// want fails the test unless the status is this one.
-func (r result) want(status int) result {
-	r.t.Helper()
-	if r.Status != status {
-		r.t.Fatalf("got %d %s, want %d", r.Status, r.Text, status)
-	}
-	return r
-}
-
-// is checks one value of the answer.
-func (r result) is(path string, want any) result {
-	r.t.Helper()
-	if diff := cmp.Diff(want, r.get(path)); diff != "" {
-		r.t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-	return r
-}
-
-func (b *bundle) send(method, address string, header http.Header, body string) result {
-	b.t.Helper()
-	req, err := http.NewRequestWithContext(b.t.Context(), method, address, strings.NewReader(body))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
-	answer, err := http.DefaultClient.Do(req)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return result{b.t, answer.StatusCode, answer.Header, string(text)}
-}
-
 // call speaks JSON to the admin API.
-func (b *bundle) call(method, path string, body any) result {
+func (b *bundle) call(method, path string, body any) answer.Answer {
 	b.t.Helper()
 	header := http.Header{"Accept": {"application/json"}}
-	if body == nil {
-		return b.send(method, b.AdminURL()+path, header, "")
-	}
-	text, err := json.Marshal(body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	header.Set("Content-Type", "application/json")
-	return b.send(method, b.AdminURL()+path, header, string(text))
+	return answer.ToJSON(b.t, method, b.AdminURL()+path, header, body)
 }
 
 // create makes dp-9001 with a secret of ours.
@@ -147,10 +59,10 @@ func (b *bundle) create() {
 		"token_endpoint_auth_method": "client_secret_basic", "scope": "dgfip cnaf", "audience": []string{api},
 		"metadata": object{"hub_ref": "dp-9001"}, "access_token_strategy": "jwt",
 		"client_credentials_grant_access_token_lifespan": "1h", "client_secret": oldSecret,
-	}).want(201)
+	}).Want(201)
 }
 
-func (b *bundle) form(address, id, secret string, pairs ...string) result {
+func (b *bundle) form(address, id, secret string, pairs ...string) answer.Answer {
 	b.t.Helper()
 	values := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -164,11 +76,11 @@ func (b *bundle) form(address, id, secret string, pairs ...string) result {
 	if id != "" {
 		req.SetBasicAuth(id, secret)
 	}
-	return b.send("POST", address, req.Header, values.Encode())
+	return answer.To(b.t, "POST", address, req.Header, values.Encode())
 }
 
 // token asks for one with the audience that the client is allowed.
-func (b *bundle) token(secret string, pairs ...string) result {
+func (b *bundle) token(secret string, pairs ...string) answer.Answer {
 	b.t.Helper()
 	return b.form(b.PublicURL()+"/oauth2/token", "dp-9001", secret, append([]string{"grant_type", "client_credentials"}, pairs...)...)
 }
@@ -176,7 +88,7 @@ func (b *bundle) token(secret string, pairs ...string) result {
 // active asks introspection.
 func (b *bundle) active(token string) bool {
 	b.t.Helper()
-	active, _ := b.form(b.AdminURL()+"/admin/oauth2/introspect", "", "", "token", token).want(200).get("active").(bool)
+	active, _ := b.form(b.AdminURL()+"/admin/oauth2/introspect", "", "", "token", token).Want(200).Get("active").(bool)
 	return active
 }
 
@@ -194,7 +106,7 @@ func (b *bundle) opens(secret string, want bool) {
 	}
 }
 
-func (b *bundle) setSecret(secret string) result {
+func (b *bundle) setSecret(secret string) answer.Answer {
 	b.t.Helper()
 	return b.call("PATCH", client, []object{{"op": "replace", "path": "/client_secret", "value": secret}})
 }

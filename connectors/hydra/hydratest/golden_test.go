@@ -81,7 +81,7 @@ func TestSamplesOfTheContract(t *testing.T) {
 			}
 			var token string
 			if arrangement.token {
-				if token = b.token(oldSecret).want(200).str("access_token"); !b.active(token) {
+				if token = b.token(oldSecret).Want(200).Str("access_token"); !b.active(token) {
 					t.Fatal("the token is not active")
 				}
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/passerelle-hub/passerelle/connectors/hydra/hydratest"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/answer"
 )
 
 // observed is a long conversation with a running Hydra 2.3.0.
@@ -83,7 +84,7 @@ func TestTheSimulatorAnswersAsARunningHydraDid(t *testing.T) {
 		for name, value := range step.Headers {
 			header.Set(name, value)
 		}
-		got := b.send(step.Method, base+step.Path, header, strings.NewReplacer(tokens...).Replace(step.Body))
+		got := answer.To(b.t, step.Method, base+step.Path, header, strings.NewReplacer(tokens...).Replace(step.Body))
 		if got.Status != step.Answer.Status {
 			t.Errorf("%s: got %d %s, want %d", step.Name, got.Status, got.Text, step.Answer.Status)
 			continue
@@ -107,7 +108,7 @@ func TestTheSimulatorAnswersAsARunningHydraDid(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", step.Name, got.Text, *step.Answer.Text)
 		}
 		if step.Capture != "" {
-			tokens = append(tokens, "{{"+step.Capture+"}}", got.str("access_token"))
+			tokens = append(tokens, "{{"+step.Capture+"}}", got.Str("access_token"))
 		}
 	}
 }

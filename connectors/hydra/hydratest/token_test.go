@@ -14,6 +14,7 @@ import (
 
 	"github.com/passerelle-hub/passerelle/connectors/hydra/hydratest"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/answer"
 	"github.com/passerelle-hub/passerelle/internal/jose"
 )
 
@@ -30,7 +31,7 @@ func (b *bundle) verify(token string) (jose.Claims, error) {
 type fetched struct{ *bundle }
 
 func (f fetched) Key(_ context.Context, kid string) (jose.PublicKey, error) {
-	set := f.send("GET", f.PublicURL()+"/.well-known/jwks.json", nil, "").want(200)
+	set := answer.To(f.t, "GET", f.PublicURL()+"/.well-known/jwks.json", nil, "").Want(200)
 	var doc struct{ Keys []rawKey }
 	unmarshal(f.t, set.Text, &doc)
 	for _, key := range doc.Keys {
@@ -45,14 +46,14 @@ func TestTokensAreSignedWithRS256AndVerifiedByTheKeySet(t *testing.T) {
 	t.Parallel()
 	b := start(t, hydratest.Options{})
 	b.create()
-	answer := b.token(oldSecret, "scope", "dgfip", "audience", api).want(200)
-	answer.is("token_type", "bearer").is("scope", "dgfip").is("expires_in", 3600.0)
+	reply := b.token(oldSecret, "scope", "dgfip", "audience", api).Want(200)
+	reply.Is("token_type", "bearer").Is("scope", "dgfip").Is("expires_in", 3600.0)
 	for name, want := range map[string]string{"Cache-Control": "no-store", "Content-Type": "application/json;charset=UTF-8"} {
-		if got := answer.Header.Get(name); got != want {
+		if got := reply.Header.Get(name); got != want {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	claims, err := b.verify(answer.str("access_token"))
+	claims, err := b.verify(reply.Str("access_token"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,9 +68,9 @@ func TestTokensAreSignedWithRS256AndVerifiedByTheKeySet(t *testing.T) {
 		!claims.ExpiresAt.Equal(january.Add(time.Hour)) || strings.Join(extra.Scopes, " ") != "dgfip" || extra.Extra == nil {
 		t.Errorf("subject %s, exp %s, scp %v", claims.Subject, claims.ExpiresAt, extra.Scopes)
 	}
-	discovery := b.send("GET", b.PublicURL()+"/.well-known/openid-configuration", nil, "").want(200)
-	discovery.is("issuer", b.Issuer()).is("jwks_uri", b.PublicURL()+"/.well-known/jwks.json").
-		is("token_endpoint", b.PublicURL()+"/oauth2/token")
+	discovery := answer.To(b.t, "GET", b.PublicURL()+"/.well-known/openid-configuration", nil, "").Want(200)
+	discovery.Is("issuer", b.Issuer()).Is("jwks_uri", b.PublicURL()+"/.well-known/jwks.json").
+		Is("token_endpoint", b.PublicURL()+"/oauth2/token")
 }
 
 func TestAnOfflineCheckSeesNoRevocation(t *testing.T) {
@@ -81,13 +82,13 @@ func TestAnOfflineCheckSeesNoRevocation(t *testing.T) {
 		revoke func(token string)
 	}{
 		{"revoked by its client", func(token string) {
-			b.form(b.PublicURL()+"/oauth2/revoke", "dp-9001", oldSecret, "token", token).want(200)
+			b.form(b.PublicURL()+"/oauth2/revoke", "dp-9001", oldSecret, "token", token).Want(200)
 		}},
-		{"all tokens deleted", func(string) { b.call("DELETE", "/admin/oauth2/tokens?client_id=dp-9001", nil).want(204) }},
-		{"the client deleted", func(string) { b.call("DELETE", client, nil).want(204) }},
+		{"all tokens deleted", func(string) { b.call("DELETE", "/admin/oauth2/tokens?client_id=dp-9001", nil).Want(204) }},
+		{"the client deleted", func(string) { b.call("DELETE", client, nil).Want(204) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			token := b.token(oldSecret, "audience", api).want(200).str("access_token")
+			token := b.token(oldSecret, "audience", api).Want(200).Str("access_token")
 			if !b.active(token) {
 				t.Fatal("inactive at once")
 			}
@@ -109,8 +110,8 @@ func TestAClientMadeAgainDoesNotReviveTheTokensOfTheFirst(t *testing.T) {
 	t.Parallel()
 	b := start(t, hydratest.Options{})
 	b.create()
-	token := b.token(oldSecret, "audience", api).want(200).str("access_token")
-	b.call("DELETE", client, nil).want(204)
+	token := b.token(oldSecret, "audience", api).Want(200).Str("access_token")
+	b.call("DELETE", client, nil).Want(204)
 	b.create()
 	if b.active(token) {
 		t.Error("active again")
@@ -124,7 +125,7 @@ func TestATokenDiesAtItsEnd(t *testing.T) {
 	t.Parallel()
 	b := start(t, hydratest.Options{})
 	b.create()
-	token := b.token(oldSecret, "audience", api).want(200).str("access_token")
+	token := b.token(oldSecret, "audience", api).Want(200).Str("access_token")
 	b.Advance(time.Hour - time.Second)
 	if status, _ := b.ProbeToken(token); status != 200 || !b.active(token) {
 		t.Errorf("before its end: %d", status)
@@ -139,8 +140,8 @@ func TestAClientWithoutStrategyGetsOpaqueTokens(t *testing.T) {
 	t.Parallel()
 	b := start(t, hydratest.Options{})
 	b.create()
-	b.call("PATCH", client, []object{{"op": "replace", "path": "/access_token_strategy", "value": "opaque"}}).want(200)
-	token := b.token(oldSecret).want(200).str("access_token")
+	b.call("PATCH", client, []object{{"op": "replace", "path": "/access_token_strategy", "value": "opaque"}}).Want(200)
+	token := b.token(oldSecret).Want(200).Str("access_token")
 	if !strings.HasPrefix(token, "ory_at_") || !b.active(token) {
 		t.Errorf("token %.8s…, active %v", token, b.active(token))
 	}
@@ -153,9 +154,9 @@ func TestANewSigningKeyStandsBesideTheOldOne(t *testing.T) {
 	t.Parallel()
 	b := start(t, hydratest.Options{})
 	b.create()
-	before := b.token(oldSecret, "audience", api).want(200).str("access_token")
+	before := b.token(oldSecret, "audience", api).Want(200).Str("access_token")
 	b.RotateSigningKey()
-	after := b.token(oldSecret, "audience", api).want(200).str("access_token")
+	after := b.token(oldSecret, "audience", api).Want(200).Str("access_token")
 	first, err := b.verify(before)
 	if err != nil {
 		t.Error(err)
@@ -173,12 +174,12 @@ func TestThePublicSideLearnsChangesAfterThePropagationDelay(t *testing.T) {
 	b.opens(oldSecret, false)
 	b.Advance(5 * time.Second)
 	b.opens(oldSecret, true)
-	b.setSecret(newSecret).want(200)
+	b.setSecret(newSecret).Want(200)
 	b.opens(oldSecret, true)
 	b.Advance(5 * time.Second)
 	b.opens(oldSecret, false)
 	b.SetPropagationDelay(0)
-	b.call("DELETE", client, nil).want(204)
+	b.call("DELETE", client, nil).Want(204)
 	b.opens(newSecret, false)
 }
 
@@ -190,11 +191,11 @@ func TestAProbeOfASecretLooksAtEveryClientThatHadIt(t *testing.T) {
 	if err := b.AddClient(hydratest.Client{ID: "another", Secret: oldSecret, GrantTypes: grants}); err != nil {
 		t.Fatal(err)
 	}
-	b.call("DELETE", client, nil).want(204)
+	b.call("DELETE", client, nil).Want(204)
 	if status, _ := b.Probe(oldSecret); status != 200 {
 		t.Errorf("held by another client: %d", status)
 	}
-	b.call("DELETE", "/admin/clients/another", nil).want(204)
+	b.call("DELETE", "/admin/clients/another", nil).Want(204)
 	status, body := b.Probe(oldSecret)
 	if status != 401 || !strings.HasPrefix(body, `{"error":"invalid_client"`) {
 		t.Errorf("held by none: %d %s", status, body)
@@ -208,7 +209,7 @@ func TestAResetBringsBackTheSeed(t *testing.T) {
 	t.Parallel()
 	b := start(t, hydratest.Options{})
 	b.create()
-	b.token(oldSecret).want(200)
+	b.token(oldSecret).Want(200)
 	if diff := cmp.Diff(hydratest.Counts{Clients: 1, Secrets: 1, Tokens: 1}, b.Counts()); diff != "" {
 		t.Error(diff)
 	}
@@ -229,16 +230,16 @@ func TestManyClientsAtOnce(t *testing.T) {
 		clients.Go(func() {
 			id := fmt.Sprintf("dp-%d", n)
 			for range 4 {
-				b.call("POST", "/admin/clients", object{"client_id": id, "client_secret": id + "-secret", "grant_types": []string{"client_credentials"}}).want(201)
-				b.call("GET", "/admin/clients?owner=&page_size=2", nil).want(200)
-				answer := b.form(b.PublicURL()+"/oauth2/token", id, id+"-secret", "grant_type", "client_credentials")
-				if answer.Status == http.StatusOK {
-					b.active(answer.str("access_token"))
+				b.call("POST", "/admin/clients", object{"client_id": id, "client_secret": id + "-secret", "grant_types": []string{"client_credentials"}}).Want(201)
+				b.call("GET", "/admin/clients?owner=&page_size=2", nil).Want(200)
+				reply := b.form(b.PublicURL()+"/oauth2/token", id, id+"-secret", "grant_type", "client_credentials")
+				if reply.Status == http.StatusOK {
+					b.active(reply.Str("access_token"))
 				}
 				b.Snapshot()
 				b.Probe(id + "-secret")
-				b.call("PUT", "/admin/clients/"+id, object{"owner": id}).want(200)
-				b.call("DELETE", "/admin/clients/"+id, nil).want(204)
+				b.call("PUT", "/admin/clients/"+id, object{"owner": id}).Want(200)
+				b.call("DELETE", "/admin/clients/"+id, nil).Want(204)
 			}
 		})
 	}
@@ -269,17 +270,17 @@ func TestTheTokenEndpointTakesExactlyTheLiveSecrets(t *testing.T) {
 		for i := range rapid.IntRange(1, 12).Draw(rt, "steps") {
 			switch rapid.IntRange(0, 4).Draw(rt, "step") {
 			case 0, 1:
-				secret := b.call("POST", rotate, nil).want(200).str("client_secret")
+				secret := b.call("POST", rotate, nil).Want(200).Str("client_secret")
 				replace(append([]string{secret}, live[:min(len(live), 5)]...)...)
 			case 2:
-				b.call("DELETE", rotate, nil).want(200)
+				b.call("DELETE", rotate, nil).Want(200)
 				replace(live[0])
 			case 3:
 				secret := fmt.Sprintf("secret-%d", i)
-				b.setSecret(secret).want(200)
+				b.setSecret(secret).Want(200)
 				replace(secret)
 			case 4:
-				b.call("PUT", client, object{"grant_types": []string{"client_credentials"}}).want(200)
+				b.call("PUT", client, object{"grant_types": []string{"client_credentials"}}).Want(200)
 			}
 			for _, secret := range live {
 				if status, _ := b.ProbeClient("dp-9001", secret); status != 200 {

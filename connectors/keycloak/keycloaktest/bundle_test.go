@@ -1,19 +1,14 @@
 package keycloaktest_test
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/passerelle-hub/passerelle/connectors/keycloak/keycloaktest"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/answer"
 )
 
 const (
@@ -27,6 +22,8 @@ const (
 )
 
 var january = time.Date(2026, 1, 1, 10, 20, 0, 0, time.UTC)
+
+type object = answer.Object
 
 type bundle struct {
 	*keycloaktest.Server
@@ -53,116 +50,14 @@ func start(t *testing.T, opts keycloaktest.Options) *bundle {
 // authenticate asks for a token of the admin client.
 func (b *bundle) authenticate() {
 	b.t.Helper()
-	b.token = b.ask(b.AdminClient(), b.AdminSecret()).want(200).str("access_token")
-}
-
-type object map[string]any
-
-// result is an answer; get walks its JSON with a path like "0.clientId".
-type result struct {
-	t      *testing.T
-	Status int
-	Header http.Header
-	Text   string
-}
-
-func (r result) get(path ...string) any {
-	r.t.Helper()
-	var at any
-	if err := json.Unmarshal([]byte(r.Text), &at); err != nil {
-		r.t.Fatalf("%d %q: %v", r.Status, r.Text, err)
-	}
-	for _, name := range path {
-		switch value := at.(type) {
-		case map[string]any:
-			at = value[name]
-		case []any:
-			var i int
-			if _, err := fmt.Sscan(name, &i); err != nil || i >= len(value) {
-				return nil
-			}
-			at = value[i]
-		default:
-			return nil
-		}
-	}
-	return at
-}
-
-func (r result) str(path string) string {
-	r.t.Helper()
-	text, _ := r.get(strings.Split(path, ".")...).(string)
-	return text
-}
-
-// want fails the test unless the status is this one.
-func (r result) want(status int) result {
-	r.t.Helper()
-	if r.Status != status {
-		r.t.Fatalf("got %d %s, want %d", r.Status, r.Text, status)
-	}
-	return r
-}
-
-// is checks one value of the answer.
-func (r result) is(path string, want any) result {
-	r.t.Helper()
-	if diff := cmp.Diff(want, r.get(strings.Split(path, ".")...)); diff != "" {
-		r.t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-	return r
-}
-
-// body compares the whole JSON answer, and that it says so.
-func (r result) body(want string) result {
-	r.t.Helper()
-	var wanted any
-	if err := json.Unmarshal([]byte(want), &wanted); err != nil {
-		r.t.Fatal(err)
-	}
-	if diff := cmp.Diff(wanted, r.get()); diff != "" {
-		r.t.Errorf("body (-want +got):\n%s", diff)
-	}
-	if media := r.Header.Get("Content-Type"); !strings.HasPrefix(media, "application/json") {
-		r.t.Errorf("content type %q", media)
-	}
-	return r
-}
-
-func (b *bundle) send(method, address string, header http.Header, body string) result {
-	b.t.Helper()
-	req, err := http.NewRequestWithContext(b.t.Context(), method, address, strings.NewReader(body))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
-	answer, err := http.DefaultClient.Do(req)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return result{b.t, answer.StatusCode, answer.Header, string(text)}
+	b.token = b.ask(b.AdminClient(), b.AdminSecret()).Want(200).Str("access_token")
 }
 
 // call speaks to the realm's admin API.
-func (b *bundle) call(method, path string, body any) result {
+func (b *bundle) call(method, path string, body any) answer.Answer {
 	b.t.Helper()
 	header := http.Header{"Authorization": {"Bearer " + b.token}}
-	if body == nil {
-		return b.send(method, b.AdminURL()+path, header, "")
-	}
-	text, err := json.Marshal(body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	header.Set("Content-Type", "application/json")
-	return b.send(method, b.AdminURL()+path, header, string(text))
+	return answer.ToJSON(b.t, method, b.AdminURL()+path, header, body)
 }
 
 // dp9001 is the client of the samples.
@@ -176,21 +71,21 @@ func dp9001() object {
 
 func (b *bundle) create() {
 	b.t.Helper()
-	b.call("POST", "/clients", dp9001()).want(201)
+	b.call("POST", "/clients", dp9001()).Want(201)
 }
 
-func (b *bundle) form(path string, pairs ...string) result {
+func (b *bundle) form(path string, pairs ...string) answer.Answer {
 	b.t.Helper()
 	values := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
 		values.Set(pairs[i], pairs[i+1])
 	}
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
-	return b.send("POST", b.Issuer()+"/protocol/openid-connect"+path, header, values.Encode())
+	return answer.To(b.t, "POST", b.Issuer()+"/protocol/openid-connect"+path, header, values.Encode())
 }
 
 // ask asks for a token.
-func (b *bundle) ask(clientID, secret string, pairs ...string) result {
+func (b *bundle) ask(clientID, secret string, pairs ...string) answer.Answer {
 	b.t.Helper()
 	all := append([]string{"grant_type", "client_credentials", "client_id", clientID, "client_secret", secret}, pairs...)
 	return b.form("/token", all...)
@@ -213,7 +108,7 @@ func (b *bundle) opens(secret string, want bool) {
 
 func (b *bundle) active(token string) bool {
 	b.t.Helper()
-	answer := b.form("/token/introspect", "client_id", b.AdminClient(), "client_secret", b.AdminSecret(), "token", token).want(200)
-	active, _ := answer.get("active").(bool)
+	reply := b.form("/token/introspect", "client_id", b.AdminClient(), "client_secret", b.AdminSecret(), "token", token).Want(200)
+	active, _ := reply.Get("active").(bool)
 	return active
 }

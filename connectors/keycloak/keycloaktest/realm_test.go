@@ -13,6 +13,7 @@ import (
 
 	"github.com/passerelle-hub/passerelle/connectors/keycloak/keycloaktest"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/answer"
 	"github.com/passerelle-hub/passerelle/internal/jose"
 )
 
@@ -21,7 +22,7 @@ type published struct{ *bundle }
 
 func (p published) Key(_ context.Context, kid string) (jose.PublicKey, error) {
 	var doc struct{ Keys []json.RawMessage }
-	text := p.send("GET", p.Issuer()+"/protocol/openid-connect/certs", nil, "").want(200).Text
+	text := answer.To(p.t, "GET", p.Issuer()+"/protocol/openid-connect/certs", nil, "").Want(200).Text
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
 		p.t.Fatal(err)
 	}
@@ -44,9 +45,9 @@ func TestTokensAreSignedWithRS256AndVerifiedByTheRealmsKeys(t *testing.T) {
 	t.Parallel()
 	b := start(t, keycloaktest.Options{})
 	b.create()
-	answer := b.ask("dp-9001", oldSecret, "scope", "dgfip").want(200)
-	answer.is("token_type", "Bearer").is("expires_in", 300.0).is("refresh_expires_in", 0.0).is("scope", "dgfip").is("not-before-policy", 0.0)
-	claims, err := b.verify(answer.str("access_token"))
+	reply := b.ask("dp-9001", oldSecret, "scope", "dgfip").Want(200)
+	reply.Is("token_type", "Bearer").Is("expires_in", 300.0).Is("refresh_expires_in", 0.0).Is("scope", "dgfip").Is("not-before-policy", 0.0)
+	claims, err := b.verify(reply.Str("access_token"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,22 +55,22 @@ func TestTokensAreSignedWithRS256AndVerifiedByTheRealmsKeys(t *testing.T) {
 		!claims.ExpiresAt.Equal(january.Add(5*time.Minute)) || claims.Subject == "" {
 		t.Errorf("client %s, azp %s, scope %s, exp %s", claims.ClientID, claims.AuthorizedParty, claims.Scope, claims.ExpiresAt)
 	}
-	discovery := b.send("GET", b.Issuer()+"/.well-known/openid-configuration", nil, "").want(200)
-	discovery.is("issuer", b.Issuer()).is("token_endpoint", b.TokenURL())
-	b.send("GET", b.Issuer(), nil, "").want(200).is("realm", "agents")
+	discovery := answer.To(b.t, "GET", b.Issuer()+"/.well-known/openid-configuration", nil, "").Want(200)
+	discovery.Is("issuer", b.Issuer()).Is("token_endpoint", b.TokenURL())
+	answer.To(b.t, "GET", b.Issuer(), nil, "").Want(200).Is("realm", "agents")
 }
 
 func TestAStolenTokenLivesUntilItsEnd(t *testing.T) {
 	t.Parallel()
 	b := start(t, keycloaktest.Options{})
 	b.create()
-	token := b.ask("dp-9001", oldSecret).want(200).str("access_token")
-	b.call("POST", secret, nil).want(200)
-	b.call("POST", client+"/push-revocation", nil).want(200)
+	token := b.ask("dp-9001", oldSecret).Want(200).Str("access_token")
+	b.call("POST", secret, nil).Want(200)
+	b.call("POST", client+"/push-revocation", nil).Want(200)
 	if !b.active(token) {
 		t.Error("a new secret or push-revocation ended it")
 	}
-	b.call("DELETE", client, nil).want(204)
+	b.call("DELETE", client, nil).Want(204)
 	if _, err := b.verify(token); err != nil {
 		t.Errorf("no more believed: %v", err)
 	}
@@ -105,9 +106,9 @@ func TestTheTokenEndpointRefusesInItsOwnWords(t *testing.T) {
 		{"another grant", append([]string{"grant_type", "weird"}, ours...), 400, "unsupported_grant_type"},
 		{"an unknown scope", append([]string{"grant_type", "client_credentials", "scope", "nope"}, ours...), 400, "invalid_scope"},
 	} {
-		t.Run(tt.name, func(t *testing.T) { b.form("/token", tt.form...).want(tt.status).is("error", tt.code) })
+		t.Run(tt.name, func(t *testing.T) { b.form("/token", tt.form...).Want(tt.status).Is("error", tt.code) })
 	}
-	b.send("GET", b.TokenURL(), nil, "").want(405)
+	answer.To(b.t, "GET", b.TokenURL(), nil, "").Want(405)
 }
 
 func TestAClientMayUseBasic(t *testing.T) {
@@ -120,27 +121,27 @@ func TestAClientMayUseBasic(t *testing.T) {
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.SetBasicAuth("dp-9001", oldSecret)
-	b.send("POST", b.TokenURL(), req.Header, "grant_type=client_credentials").want(200)
+	answer.To(b.t, "POST", b.TokenURL(), req.Header, "grant_type=client_credentials").Want(200)
 }
 
 func TestATokenIsIntrospectedAndRevoked(t *testing.T) {
 	t.Parallel()
 	b := start(t, keycloaktest.Options{})
 	b.create()
-	token := b.ask("dp-9001", oldSecret, "scope", "dgfip").want(200).str("access_token")
+	token := b.ask("dp-9001", oldSecret, "scope", "dgfip").Want(200).Str("access_token")
 	credentials := []string{"client_id", "dp-9001", "client_secret", oldSecret}
 	admin := []string{"client_id", b.AdminClient(), "client_secret", b.AdminSecret(), "token", token}
-	b.form("/token/introspect", append(credentials, "token", token)...).want(200).is("active", true).is("scope", "dgfip").is("client_id", "dp-9001")
-	b.form("/token/introspect", append(credentials, "token", "nope")...).want(200).body(`{"active":false}`)
-	b.form("/token/introspect", credentials...).want(400)
-	b.form("/token/introspect", "token", token).want(400).is("error", "invalid_client")
-	b.form("/revoke", admin...).want(200) // another client's: nothing happens
+	b.form("/token/introspect", append(credentials, "token", token)...).Want(200).Is("active", true).Is("scope", "dgfip").Is("client_id", "dp-9001")
+	b.form("/token/introspect", append(credentials, "token", "nope")...).Want(200).Body(`{"active":false}`)
+	b.form("/token/introspect", credentials...).Want(400)
+	b.form("/token/introspect", "token", token).Want(400).Is("error", "invalid_client")
+	b.form("/revoke", admin...).Want(200) // another client's: nothing happens
 	if !b.active(token) {
 		t.Error("another client ended it")
 	}
-	b.form("/revoke", credentials...).want(400)
-	b.form("/revoke", "client_id", "dp-9001", "client_secret", "x", "token", token).want(401)
-	b.form("/revoke", append(credentials, "token", token)...).want(200)
+	b.form("/revoke", credentials...).Want(400)
+	b.form("/revoke", "client_id", "dp-9001", "client_secret", "x", "token", token).Want(401)
+	b.form("/revoke", append(credentials, "token", token)...).Want(200)
 	if b.active(token) {
 		t.Error("active after its revocation")
 	}
@@ -153,8 +154,8 @@ func TestAClientMayHaveATokenLifeOfItsOwn(t *testing.T) {
 	t.Parallel()
 	b := start(t, keycloaktest.Options{})
 	b.create()
-	b.call("PUT", client, object{"attributes": object{"access.token.lifespan": "30"}}).want(204)
-	b.ask("dp-9001", oldSecret).want(200).is("expires_in", 30.0)
+	b.call("PUT", client, object{"attributes": object{"access.token.lifespan": "30"}}).Want(204)
+	b.ask("dp-9001", oldSecret).Want(200).Is("expires_in", 30.0)
 }
 
 func TestTheTokenEndpointLearnsChangesAfterThePropagationDelay(t *testing.T) {
@@ -164,7 +165,7 @@ func TestTheTokenEndpointLearnsChangesAfterThePropagationDelay(t *testing.T) {
 	b.opens(oldSecret, false)
 	b.Advance(5 * time.Second)
 	b.opens(oldSecret, true)
-	b.call("DELETE", client, nil).want(204)
+	b.call("DELETE", client, nil).Want(204)
 	b.opens(oldSecret, true)
 	b.Advance(5 * time.Second)
 	b.opens(oldSecret, false)
@@ -184,9 +185,9 @@ func TestAResetBringsBackTheSeed(t *testing.T) {
 	if diff := cmp.Diff(seed, b.Snapshot()); diff != "" {
 		t.Error(diff)
 	}
-	b.call("GET", "/clients", nil).want(401)
+	b.call("GET", "/clients", nil).Want(401)
 	b.authenticate()
-	b.call("GET", client, nil).want(404)
+	b.call("GET", client, nil).Want(404)
 }
 
 func TestManyClientsAtOnce(t *testing.T) {
@@ -202,14 +203,14 @@ func TestManyClientsAtOnce(t *testing.T) {
 			for range 4 {
 				b.call("POST", "/clients", object{
 					"id": id, "clientId": id, "secret": id + "-secret", "serviceAccountsEnabled": true, "attributes": object{"hub_ref": id},
-				}).want(201)
+				}).Want(201)
 				b.ask(id, id+"-secret")
-				b.call("POST", "/clients/"+id+"/client-secret", nil).want(200)
-				b.call("PUT", "/clients/"+id, object{"name": id}).want(204)
-				b.call("GET", "/clients?q=hub_ref:"+id, nil).want(200)
+				b.call("POST", "/clients/"+id+"/client-secret", nil).Want(200)
+				b.call("PUT", "/clients/"+id, object{"name": id}).Want(204)
+				b.call("GET", "/clients?q=hub_ref:"+id, nil).Want(200)
 				b.Snapshot()
 				b.Probe(id + "-secret")
-				b.call("DELETE", "/clients/"+id, nil).want(204)
+				b.call("DELETE", "/clients/"+id, nil).Want(204)
 			}
 		})
 	}

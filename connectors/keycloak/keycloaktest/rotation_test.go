@@ -26,12 +26,12 @@ func TestWithoutPolicyANewSecretEndsTheOldOneAtOnce(t *testing.T) {
 	t.Parallel()
 	b := start(t, keycloaktest.Options{})
 	b.create()
-	made := b.call("POST", secret, nil).want(200).is("type", "secret").str("value")
+	made := b.call("POST", secret, nil).Want(200).Is("type", "secret").Str("value")
 	b.opens(oldSecret, false)
 	b.opens(made, true)
-	b.call("GET", rotated, nil).want(404).body(`{"error":"Client does not have a rotated secret"}`)
-	b.call("DELETE", rotated, nil).want(204)
-	b.call("GET", client, nil).want(200)
+	b.call("GET", rotated, nil).Want(404).Body(`{"error":"Client does not have a rotated secret"}`)
+	b.call("DELETE", rotated, nil).Want(204)
+	b.call("GET", client, nil).Want(200)
 	if live := b.LiveSecrets("dp-9001"); live != 1 {
 		t.Errorf("%d secrets", live)
 	}
@@ -41,8 +41,8 @@ func TestWithThePolicyTheOldSecretLivesForItsPeriod(t *testing.T) {
 	t.Parallel()
 	b := start(t, keycloaktest.Options{Rotation: policy()})
 	b.create()
-	made := b.call("POST", secret, nil).want(200).str("value")
-	b.call("GET", rotated, nil).want(200).body(`{"type":"secret","value":"` + oldSecret + `"}`)
+	made := b.call("POST", secret, nil).Want(200).Str("value")
+	b.call("GET", rotated, nil).Want(200).Body(`{"type":"secret","value":"` + oldSecret + `"}`)
 	b.opens(oldSecret, true)
 	b.opens(made, true)
 	if live := b.LiveSecrets("dp-9001"); live != 2 {
@@ -54,12 +54,12 @@ func TestWithThePolicyTheOldSecretLivesForItsPeriod(t *testing.T) {
 	b.opens(oldSecret, false)
 	b.opens(made, true)
 	// It is shown although it opens nothing any more; its end says so.
-	b.call("GET", rotated, nil).want(200).is("value", oldSecret)
+	b.call("GET", rotated, nil).Want(200).Is("value", oldSecret)
 	c, _ := b.Client("dp-9001")
 	if c.Rotated != "" || c.RotatedUntil == nil || !c.RotatedUntil.Equal(january.Add(2*hour)) {
 		t.Errorf("%+v", c)
 	}
-	attributes, _ := b.call("GET", client, nil).want(200).get("attributes").(map[string]any)
+	attributes, _ := b.call("GET", client, nil).Want(200).Get("attributes").(map[string]any)
 	if attributes["client.secret.rotated.expiration.time"] != "1767270000" {
 		t.Errorf("%v", attributes)
 	}
@@ -69,39 +69,39 @@ func TestASecondRotationDropsTheOldestSecret(t *testing.T) {
 	t.Parallel()
 	b := start(t, keycloaktest.Options{Rotation: policy()})
 	b.create()
-	second := b.call("POST", secret, nil).want(200).str("value")
-	third := b.call("POST", secret, nil).want(200).str("value")
+	second := b.call("POST", secret, nil).Want(200).Str("value")
+	third := b.call("POST", secret, nil).Want(200).Str("value")
 	b.opens(oldSecret, false)
 	b.opens(second, true)
 	b.opens(third, true)
-	b.call("DELETE", rotated, nil).want(204)
+	b.call("DELETE", rotated, nil).Want(204)
 	b.opens(second, false)
 	b.opens(third, true)
-	b.call("GET", rotated, nil).want(404)
+	b.call("GET", rotated, nil).Want(404)
 }
 
 func TestAPutDuringTheGraceRemovesTheRotatedSecret(t *testing.T) {
 	t.Parallel()
 	b := start(t, keycloaktest.Options{Rotation: policy()})
 	b.create()
-	made := b.call("POST", secret, nil).want(200).str("value")
+	made := b.call("POST", secret, nil).Want(200).Str("value")
 	// The sub-resources of scopes do no harm.
-	b.call("DELETE", client+"/optional-client-scopes/"+b.ScopeID("cnaf"), nil).want(204)
-	b.call("PUT", client+"/optional-client-scopes/"+b.ScopeID("cnaf"), nil).want(204)
+	b.call("DELETE", client+"/optional-client-scopes/"+b.ScopeID("cnaf"), nil).Want(204)
+	b.call("PUT", client+"/optional-client-scopes/"+b.ScopeID("cnaf"), nil).Want(204)
 	b.opens(oldSecret, true)
-	b.call("PUT", client, object{"name": "renamed"}).want(204)
+	b.call("PUT", client, object{"name": "renamed"}).Want(204)
 	b.opens(oldSecret, false)
 	b.opens(made, true)
-	b.call("GET", rotated, nil).want(404).body(`{"error":"Client does not have a rotated secret"}`)
+	b.call("GET", rotated, nil).Want(404).Body(`{"error":"Client does not have a rotated secret"}`)
 }
 
 func TestAPutOfEverythingThatWasReadRemovesItToo(t *testing.T) {
 	t.Parallel()
 	b := start(t, keycloaktest.Options{Rotation: policy()})
 	b.create()
-	b.call("POST", secret, nil).want(200)
-	read, _ := b.call("GET", client, nil).want(200).get().(map[string]any)
-	b.call("PUT", client, read).want(204)
+	b.call("POST", secret, nil).Want(200)
+	read, _ := b.call("GET", client, nil).Want(200).Get("").(map[string]any)
+	b.call("PUT", client, read).Want(204)
 	b.opens(oldSecret, false)
 }
 
@@ -111,16 +111,16 @@ func TestAPolicyThatRunsOnUpdatesKeepsTheRotatedSecret(t *testing.T) {
 	rule.OnUpdate = true
 	b := start(t, keycloaktest.Options{Rotation: rule})
 	b.create()
-	made := b.call("POST", secret, nil).want(200).str("value")
-	b.call("PUT", client, object{"name": "renamed"}).want(204)
+	made := b.call("POST", secret, nil).Want(200).Str("value")
+	b.call("PUT", client, object{"name": "renamed"}).Want(204)
 	b.opens(oldSecret, true)
 	b.opens(made, true)
 
 	// Once the secret has expired, a PUT rotates it without being asked.
 	b.later(24*hour + time.Second)
 	b.opens(made, false)
-	b.call("PUT", client, object{"name": "renamed again"}).want(204)
-	next := b.call("GET", secret, nil).want(200).str("value")
+	b.call("PUT", client, object{"name": "renamed again"}).Want(204)
+	next := b.call("GET", secret, nil).Want(200).Str("value")
 	if next == made {
 		t.Error("the expired secret stays")
 	}
@@ -136,8 +136,8 @@ func TestThePolicyEndsTheCurrentSecretToo(t *testing.T) {
 	b.opens(oldSecret, true)
 	b.later(time.Second)
 	b.opens(oldSecret, false)
-	b.ask("dp-9001", oldSecret).want(401).is("error", "unauthorized_client")
-	made := b.call("POST", secret, nil).want(200).str("value")
+	b.ask("dp-9001", oldSecret).Want(401).Is("error", "unauthorized_client")
+	made := b.call("POST", secret, nil).Want(200).Str("value")
 	b.opens(made, true)
 }
 
@@ -156,7 +156,7 @@ func TestAPolicySwitchedOnCountsFromTheFirstToken(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	b.SetRotation(nil)
-	b.call("POST", secret, nil).want(200)
+	b.call("POST", secret, nil).Want(200)
 	b.opens(oldSecret, false)
 }
 
@@ -164,23 +164,23 @@ func TestAPolicyWithoutRotatedPeriodIsACutOver(t *testing.T) {
 	t.Parallel()
 	b := start(t, keycloaktest.Options{Rotation: &keycloaktest.RotationPolicy{Expiration: hour, Rotated: time.Nanosecond}})
 	b.create()
-	b.call("POST", secret, nil).want(200)
+	b.call("POST", secret, nil).Want(200)
 	b.opens(oldSecret, false)
-	b.call("GET", rotated, nil).want(404)
+	b.call("GET", rotated, nil).Want(404)
 }
 
 func TestThePolicyCanBeRead(t *testing.T) {
 	t.Parallel()
 	b := start(t, keycloaktest.Options{Rotation: policy()})
-	b.call("GET", "/client-policies/profiles", nil).want(200).is("profiles.0.executors.0", map[string]any{
+	b.call("GET", "/client-policies/profiles", nil).Want(200).Is("profiles.0.executors.0", map[string]any{
 		"executor": "secret-rotation", "configuration": map[string]any{
 			"expiration-period": 86400.0, "rotated-expiration-period": 7200.0, "remaining-rotation-period": 3600.0,
 		},
 	})
-	b.call("GET", "/client-policies/policies", nil).want(200).is("policies.0.profiles", []any{"secret-rotation"}).is("policies.0.enabled", true)
+	b.call("GET", "/client-policies/policies", nil).Want(200).Is("policies.0.profiles", []any{"secret-rotation"}).Is("policies.0.enabled", true)
 	b.SetRotation(nil)
-	b.call("GET", "/client-policies/profiles", nil).want(200).is("profiles", []any{})
-	b.call("GET", "/client-policies/policies", nil).want(200).body(`{"policies":[]}`)
+	b.call("GET", "/client-policies/profiles", nil).Want(200).Is("profiles", []any{})
+	b.call("GET", "/client-policies/policies", nil).Want(200).Body(`{"policies":[]}`)
 }
 
 // The token endpoint takes the current secret until its end, and the one before
@@ -210,7 +210,7 @@ func TestTheTokenEndpointTakesExactlyTheLiveSecrets(t *testing.T) {
 		for range rapid.IntRange(1, 10).Draw(rt, "steps") {
 			switch rapid.IntRange(0, 4).Draw(rt, "step") {
 			case 0, 1:
-				made := b.call("POST", secret, nil).want(200).str("value")
+				made := b.call("POST", secret, nil).Want(200).Str("value")
 				seen = append(seen, made)
 				before, current = held{}, held{value: made}
 				if withPolicy {
@@ -218,10 +218,10 @@ func TestTheTokenEndpointTakesExactlyTheLiveSecrets(t *testing.T) {
 					current.until = b.Now().Add(10 * hour)
 				}
 			case 2:
-				b.call("PUT", client, object{"name": "renamed"}).want(204)
+				b.call("PUT", client, object{"name": "renamed"}).Want(204)
 				before, current.until = held{}, time.Time{}
 			case 3:
-				b.call("DELETE", rotated, nil).want(204)
+				b.call("DELETE", rotated, nil).Want(204)
 				before = held{}
 			case 4:
 				b.later(time.Duration(rapid.IntRange(1, 5).Draw(rt, "hours"))*hour + time.Second)

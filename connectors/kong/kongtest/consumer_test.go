@@ -17,8 +17,8 @@ func TestAPutOfAConsumerAnswers200WhetherItCreatesOrReplaces(t *testing.T) {
 	b := start(t, kongtest.Options{})
 	first := b.consumer()
 	b.Advance(time.Hour)
-	again := b.call("PUT", "/consumers/dp-9001", object{"custom_id": "dp-9001", "tags": []string{"hub"}}).want(200)
-	again.is("id", first).is("updated_at", float64(january.Add(time.Hour).Unix())).is("tags", []any{"hub"})
+	again := b.call("PUT", "/consumers/dp-9001", object{"custom_id": "dp-9001", "tags": []string{"hub"}}).Want(200)
+	again.Is("id", first).Is("updated_at", float64(january.Add(time.Hour).Unix())).Is("tags", []any{"hub"})
 	if counts := b.Counts(); counts.Consumers != 1 || counts.Groups != 1 {
 		t.Errorf("counts: %+v", counts)
 	}
@@ -28,51 +28,51 @@ func TestAPutOfAConsumerWithoutTagsDropsThem(t *testing.T) {
 	t.Parallel()
 	b := start(t, kongtest.Options{})
 	b.consumer()
-	b.call("PUT", "/consumers/dp-9001", object{"custom_id": "dp-9001"}).want(200).is("tags", nil)
-	b.call("PUT", "/consumers/dp-9001", object{"tags": []string{"hub"}}).want(200).is("custom_id", nil)
+	b.call("PUT", "/consumers/dp-9001", object{"custom_id": "dp-9001"}).Want(200).Is("tags", nil)
+	b.call("PUT", "/consumers/dp-9001", object{"tags": []string{"hub"}}).Want(200).Is("custom_id", nil)
 }
 
 func TestAPatchOfAConsumerKeepsWhatItLeavesOut(t *testing.T) {
 	t.Parallel()
 	b := start(t, kongtest.Options{})
 	b.consumer()
-	b.call("PATCH", "/consumers/dp-9001", object{"custom_id": "dp-9001-bis"}).want(200).
-		is("username", "dp-9001").is("tags", []any{"hub", "datapass-9001"}).is("custom_id", "dp-9001-bis")
+	b.call("PATCH", "/consumers/dp-9001", object{"custom_id": "dp-9001-bis"}).Want(200).
+		Is("username", "dp-9001").Is("tags", []any{"hub", "datapass-9001"}).Is("custom_id", "dp-9001-bis")
 }
 
 func TestAConsumerIsFoundByNameIdAndCustomID(t *testing.T) {
 	t.Parallel()
 	b := start(t, kongtest.Options{})
 	id := b.consumer()
-	byName := b.call("GET", "/consumers/dp-9001", nil).want(200)
-	byID := b.call("GET", "/consumers/"+id, nil).want(200)
-	byCustomID := b.call("GET", "/consumers?custom_id=dp-9001", nil).want(200)
-	if byName.Text != byID.Text || byName.str("id") != byCustomID.str("data.0.id") {
+	byName := b.call("GET", "/consumers/dp-9001", nil).Want(200)
+	byID := b.call("GET", "/consumers/"+id, nil).Want(200)
+	byCustomID := b.call("GET", "/consumers?custom_id=dp-9001", nil).Want(200)
+	if byName.Text != byID.Text || byName.Str("id") != byCustomID.Str("data.0.id") {
 		t.Errorf("%s\n%s\n%s", byName.Text, byID.Text, byCustomID.Text)
 	}
-	b.call("GET", "/consumers?custom_id=dp-9002", nil).want(200).body(`{"data":[],"next":null}`)
-	b.call("GET", "/consumers?custom_id=", nil).want(400).body(`{"message":"custom_id must be an unempty string"}`)
-	b.call("GET", "/consumers/dp-9002", nil).want(404).body(`{"message":"Not found"}`)
-	b.call("GET", "/consumers/00000000-0000-4000-8000-0000000000ff", nil).want(404).body(`{"message":"Not found"}`)
+	b.call("GET", "/consumers?custom_id=dp-9002", nil).Want(200).Body(`{"data":[],"next":null}`)
+	b.call("GET", "/consumers?custom_id=", nil).Want(400).Body(`{"message":"custom_id must be an unempty string"}`)
+	b.call("GET", "/consumers/dp-9002", nil).Want(404).Body(`{"message":"Not found"}`)
+	b.call("GET", "/consumers/00000000-0000-4000-8000-0000000000ff", nil).Want(404).Body(`{"message":"Not found"}`)
 }
 
 func TestASecondPostOfAConsumerIsAConflict(t *testing.T) {
 	t.Parallel()
 	b := start(t, kongtest.Options{})
-	b.call("POST", "/consumers", object{"username": "dp-9001", "custom_id": "dp-9001"}).want(201)
-	b.call("POST", "/consumers", object{"username": "dp-9001"}).want(409).body(
+	b.call("POST", "/consumers", object{"username": "dp-9001", "custom_id": "dp-9001"}).Want(201)
+	b.call("POST", "/consumers", object{"username": "dp-9001"}).Want(409).Body(
 		`{"code":5,"name":"unique constraint violation","message":"UNIQUE violation detected on '{username=\"dp-9001\"}'","fields":{"username":"dp-9001"}}`)
-	b.call("PUT", "/consumers/dp-9002", object{"custom_id": "dp-9001"}).want(409).is("code", 5.0).is("fields", map[string]any{"custom_id": "dp-9001"})
-	b.call("PUT", "/consumers/dp-9002", object{"custom_id": "dp-9002"}).want(200)
-	b.call("PATCH", "/consumers/dp-9002", object{"custom_id": "dp-9001"}).want(409).is("code", 5.0)
+	b.call("PUT", "/consumers/dp-9002", object{"custom_id": "dp-9001"}).Want(409).Is("code", 5.0).Is("fields", map[string]any{"custom_id": "dp-9001"})
+	b.call("PUT", "/consumers/dp-9002", object{"custom_id": "dp-9002"}).Want(200)
+	b.call("PATCH", "/consumers/dp-9002", object{"custom_id": "dp-9001"}).Want(409).Is("code", 5.0)
 }
 
 func TestAnUnknownConsumerAnswers404ExceptToATopLevelDelete(t *testing.T) {
 	t.Parallel()
 	b := start(t, kongtest.Options{})
-	b.call("PATCH", "/consumers/nope", object{"custom_id": "x"}).want(404).body(
+	b.call("PATCH", "/consumers/nope", object{"custom_id": "x"}).Want(404).Body(
 		`{"code":6,"name":"not found","message":"could not find the entity with '{username=\"nope\"}'","fields":{"username":"nope"}}`)
-	b.call("DELETE", "/consumers/nope", nil).want(204)
+	b.call("DELETE", "/consumers/nope", nil).Want(204)
 	for _, call := range [][2]string{
 		{"GET", "acls"},
 		{"POST", "acls"},
@@ -86,7 +86,7 @@ func TestAnUnknownConsumerAnswers404ExceptToATopLevelDelete(t *testing.T) {
 		{"POST", "jwt"},
 		{"POST", "oauth2"},
 	} {
-		b.call(call[0], "/consumers/nope/"+call[1], object{}).want(404).body(`{"message":"Not found"}`)
+		b.call(call[0], "/consumers/nope/"+call[1], object{}).Want(404).Body(`{"message":"Not found"}`)
 	}
 }
 
@@ -96,15 +96,15 @@ func TestDeletingAConsumerDeletesWhatBelongsToIt(t *testing.T) {
 	b.consumer()
 	b.issue(oldID, oldKey)
 	b.issue(newID, newKey)
-	b.call("POST", "/consumers/dp-9001/jwt", object{}).want(201)
-	b.call("POST", "/consumers/dp-9001/oauth2", object{"name": "commune"}).want(201)
+	b.call("POST", "/consumers/dp-9001/jwt", object{}).Want(201)
+	b.call("POST", "/consumers/dp-9001/oauth2", object{"name": "commune"}).Want(201)
 	b.answers(oldKey, 200)
-	b.call("DELETE", "/consumers/dp-9001", nil).want(204)
+	b.call("DELETE", "/consumers/dp-9001", nil).Want(204)
 	if diff := cmp.Diff(kongtest.Counts{}, b.Counts()); diff != "" {
 		t.Error(diff)
 	}
 	b.answers(oldKey, 401)
-	b.call("GET", "/key-auths/"+newID, nil).want(404)
+	b.call("GET", "/key-auths/"+newID, nil).Want(404)
 }
 
 func TestConsumersAreListedAPageAtATime(t *testing.T) {
@@ -123,14 +123,14 @@ func TestConsumersAreListedAPageAtATime(t *testing.T) {
 	walk := func(path string) (names map[string]bool, pages int) {
 		names = map[string]bool{}
 		for path != "" {
-			answer := b.call("GET", path, nil).want(200)
+			reply := b.call("GET", path, nil).Want(200)
 			pages++
-			list, _ := answer.get("data").([]any)
+			list, _ := reply.Get("data").([]any)
 			for _, item := range list {
 				names[item.(map[string]any)["username"].(string)] = true
 			}
-			path = answer.str("next")
-			if offset := answer.str("offset"); (offset != "") != (path != "") {
+			path = reply.Str("next")
+			if offset := reply.Str("offset"); (offset != "") != (path != "") {
 				t.Fatalf("offset %q, next %q", offset, path)
 			}
 		}
@@ -171,8 +171,8 @@ func TestAFaultyPageIsRefused(t *testing.T) {
 		{"six tags", "tags=a,b,c,d,e,f", 11, "invalid option (tags: cannot query more than 5 tags)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			answer := b.call("GET", "/consumers?"+tt.query, nil).want(400)
-			answer.is("code", tt.code).is("message", tt.message)
+			reply := b.call("GET", "/consumers?"+tt.query, nil).Want(400)
+			reply.Is("code", tt.code).Is("message", tt.message)
 		})
 	}
 }
@@ -194,11 +194,11 @@ func TestAFaultyConsumerIsRefusedWithEachFault(t *testing.T) {
 		{"a date that is no number", object{"username": "a", "created_at": 1.5}, "schema violation (created_at: expected an integer)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b.call("POST", "/consumers", tt.body).want(400).is("code", 2.0).is("name", "schema violation").is("message", tt.message)
+			b.call("POST", "/consumers", tt.body).Want(400).Is("code", 2.0).Is("name", "schema violation").Is("message", tt.message)
 		})
 	}
-	b.call("POST", "/consumers", object{"id": sampleConsumer, "username": "a"}).want(201)
-	b.call("POST", "/consumers", object{"id": sampleConsumer, "username": "b"}).want(400).is("code", 3.0)
+	b.call("POST", "/consumers", object{"id": sampleConsumer, "username": "a"}).Want(201)
+	b.call("POST", "/consumers", object{"id": sampleConsumer, "username": "b"}).Want(400).Is("code", 3.0)
 }
 
 func TestABodyIsJSONOrAForm(t *testing.T) {
@@ -208,7 +208,7 @@ func TestABodyIsJSONOrAForm(t *testing.T) {
 	for _, tt := range []struct {
 		name, contentType, body string
 		status                  int
-		answer                  string
+		reply                   string
 	}{
 		{"JSON with a charset", "application/json; charset=utf-8", `{"custom_id":"a"}`, 200, ""},
 		{"a form", "application/x-www-form-urlencoded", "custom_id=a&tags=one&tags=two", 200, ""},
@@ -225,18 +225,18 @@ func TestABodyIsJSONOrAForm(t *testing.T) {
 		{"XML", "application/xml", `<a/>`, 415, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			answer := b.written("PUT", "/consumers/dp-9001", tt.contentType, tt.body).want(tt.status)
+			reply := b.written("PUT", "/consumers/dp-9001", tt.contentType, tt.body).Want(tt.status)
 			switch {
-			case tt.answer != "":
-				answer.body(tt.answer)
-			case tt.status == http.StatusUnsupportedMediaType && answer.Text != "":
-				t.Errorf("415 has a body: %q", answer.Text)
+			case tt.reply != "":
+				reply.Body(tt.reply)
+			case tt.status == http.StatusUnsupportedMediaType && reply.Text != "":
+				t.Errorf("415 has a body: %q", reply.Text)
 			}
 		})
 	}
 	b.written("PUT", "/consumers/dp-9001", "application/x-www-form-urlencoded", "custom_id=a&tags=one&tags=two").
-		is("tags", []any{"one", "two"})
-	b.written("PUT", "/consumers/dp-9001", "application/x-www-form-urlencoded", "tags=one").is("tags", []any{"one"})
+		Is("tags", []any{"one", "two"})
+	b.written("PUT", "/consumers/dp-9001", "application/x-www-form-urlencoded", "tags=one").Is("tags", []any{"one"})
 }
 
 func TestPathsAndMethodsThatKongDoesNotHave(t *testing.T) {
@@ -244,23 +244,23 @@ func TestPathsAndMethodsThatKongDoesNotHave(t *testing.T) {
 	b := start(t, kongtest.Options{})
 	b.consumer()
 	b.issue(oldID, oldKey)
-	b.call("GET", "/nope", nil).want(404).body(`{"message":"Not found"}`)
-	b.call("DELETE", "/consumers", nil).want(405).body(`{"message":"Method not allowed"}`)
-	b.call("POST", "/consumers/dp-9001", object{}).want(405).body(`{"message":"Method not allowed"}`)
-	b.call("DELETE", "/key-auths/"+oldID+"/consumer", nil).want(405)
-	if allow := b.call("OPTIONS", "/consumers", nil).want(204).Header.Get("Allow"); allow != "GET, HEAD, OPTIONS, POST" {
+	b.call("GET", "/nope", nil).Want(404).Body(`{"message":"Not found"}`)
+	b.call("DELETE", "/consumers", nil).Want(405).Body(`{"message":"Method not allowed"}`)
+	b.call("POST", "/consumers/dp-9001", object{}).Want(405).Body(`{"message":"Method not allowed"}`)
+	b.call("DELETE", "/key-auths/"+oldID+"/consumer", nil).Want(405)
+	if allow := b.call("OPTIONS", "/consumers", nil).Want(204).Header.Get("Allow"); allow != "GET, HEAD, OPTIONS, POST" {
 		t.Errorf("Allow: %q", allow)
 	}
-	if answer := b.call("HEAD", "/consumers/dp-9001", nil).want(200); answer.Text != "" {
-		t.Errorf("HEAD has a body: %q", answer.Text)
+	if reply := b.call("HEAD", "/consumers/dp-9001", nil).Want(200); reply.Text != "" {
+		t.Errorf("HEAD has a body: %q", reply.Text)
 	}
-	b.call("GET", "/consumers/dp-9001/", nil).want(200).is("username", "dp-9001")
+	b.call("GET", "/consumers/dp-9001/", nil).Want(200).Is("username", "dp-9001")
 }
 
 func TestANameMayHoldWhatAPathEncodes(t *testing.T) {
 	t.Parallel()
 	b := start(t, kongtest.Options{})
 	const name = "commune/a b%é"
-	b.call("PUT", "/consumers/"+url.PathEscape(name), object{}).want(200).is("username", name)
-	b.call("GET", "/consumers/"+url.PathEscape(name), nil).want(200).is("username", name)
+	b.call("PUT", "/consumers/"+url.PathEscape(name), object{}).Want(200).Is("username", name)
+	b.call("GET", "/consumers/"+url.PathEscape(name), nil).Want(200).Is("username", name)
 }

@@ -40,7 +40,7 @@ var arrangements = map[string]struct {
 		arrange: func(b *bundle) {
 			b.consumer()
 			b.Advance(2 * time.Second)
-			b.call("PUT", "/consumers/dp-9001/key-auth/"+oldID, object{"key": oldKey, "tags": []string{"dp-9001"}}).want(200)
+			b.call("PUT", "/consumers/dp-9001/key-auth/"+oldID, object{"key": oldKey, "tags": []string{"dp-9001"}}).Want(200)
 		},
 		before: map[int]func(*bundle){2: func(b *bundle) {
 			b.answers(oldKey, 200)

@@ -12,34 +12,35 @@ import (
 
 	"github.com/passerelle-hub/passerelle/connectors/kong/kongtest"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/answer"
 )
 
 func TestTheOpenSourceEditionAsksForNoCredentials(t *testing.T) {
 	t.Parallel()
 	b := start(t, kongtest.Options{})
-	b.call("GET", "/", nil).want(200).is("version", kongtest.Version).is("edition", "community")
-	b.call("GET", "/consumers", nil).want(200).body(`{"data":[],"next":null}`)
+	b.call("GET", "/", nil).Want(200).Is("version", kongtest.Version).Is("edition", "community")
+	b.call("GET", "/consumers", nil).Want(200).Body(`{"data":[],"next":null}`)
 }
 
 func TestTheEnterpriseAsksForItsTokenAndHasWorkspaces(t *testing.T) {
 	t.Parallel()
 	b := start(t, kongtest.Options{AdminToken: "kong-token-1", Workspace: "agents"})
-	get := func(path, token string) result {
+	get := func(path, token string) answer.Answer {
 		header := http.Header{}
 		if token != "" {
 			header.Set("Kong-Admin-Token", token)
 		}
-		return b.send("GET", b.AdminURL()+path, header, nil)
+		return answer.To(b.t, "GET", b.AdminURL()+path, header, "")
 	}
-	get("/consumers", "").want(401).body(`{"message":"Invalid credentials. Token or User credentials required"}`)
-	get("/consumers", "wrong").want(401).body(`{"message":"Invalid RBAC credentials"}`)
-	get("/consumers", "kong-token-1").want(200)
-	get("/agents/consumers", "kong-token-1").want(200)
-	get("/agents/consumers/nope/key-auth", "kong-token-1").want(404).body(`{"message":"Not found"}`)
-	get("/others/consumers", "kong-token-1").want(404)
+	get("/consumers", "").Want(401).Body(`{"message":"Invalid credentials. Token or User credentials required"}`)
+	get("/consumers", "wrong").Want(401).Body(`{"message":"Invalid RBAC credentials"}`)
+	get("/consumers", "kong-token-1").Want(200)
+	get("/agents/consumers", "kong-token-1").Want(200)
+	get("/agents/consumers/nope/key-auth", "kong-token-1").Want(404).Body(`{"message":"Not found"}`)
+	get("/others/consumers", "kong-token-1").Want(404)
 	b.SetAdminToken("kong-token-2")
-	get("/consumers", "kong-token-1").want(401)
-	get("/consumers", "kong-token-2").want(200)
+	get("/consumers", "kong-token-1").Want(401)
+	get("/consumers", "kong-token-2").Want(200)
 	for _, call := range b.Calls("") {
 		if strings.Contains(fmt.Sprint(call), "kong-token") {
 			t.Errorf("a token in the log: %+v", call)
@@ -52,13 +53,13 @@ func TestStatusIs200WhateverTheDatabaseDoes(t *testing.T) {
 	b := start(t, kongtest.Options{})
 	b.consumer()
 	b.issue(oldID, oldKey)
-	b.call("GET", "/status", nil).want(200).is("database.reachable", true)
-	b.send("GET", b.StatusURL()+"/status/ready", nil, nil).want(200).body(`{"message":"ready"}`)
+	b.call("GET", "/status", nil).Want(200).Is("database.reachable", true)
+	answer.To(b.t, "GET", b.StatusURL()+"/status/ready", nil, "").Want(200).Body(`{"message":"ready"}`)
 
 	b.SetDatabaseReachable(false)
-	b.call("GET", "/status", nil).want(200).is("database.reachable", false)
-	b.send("GET", b.StatusURL()+"/status", nil, nil).want(200).is("database.reachable", false)
-	b.send("GET", b.StatusURL()+"/status/ready", nil, nil).want(503).body(`{"message":"failed to connect to database"}`)
+	b.call("GET", "/status", nil).Want(200).Is("database.reachable", false)
+	answer.To(b.t, "GET", b.StatusURL()+"/status", nil, "").Want(200).Is("database.reachable", false)
+	answer.To(b.t, "GET", b.StatusURL()+"/status/ready", nil, "").Want(503).Body(`{"message":"failed to connect to database"}`)
 	for _, call := range [][2]string{
 		{"GET", "/consumers"},
 		{"POST", "/consumers"},
@@ -66,32 +67,32 @@ func TestStatusIs200WhateverTheDatabaseDoes(t *testing.T) {
 		{"DELETE", "/consumers/dp-9001"},
 		{"PUT", "/consumers/dp-9001/key-auth/" + newID},
 	} {
-		b.call(call[0], call[1], object{}).want(500).body(`{"message":"An unexpected error occurred"}`)
+		b.call(call[0], call[1], object{}).Want(500).Body(`{"message":"An unexpected error occurred"}`)
 	}
 	b.answers(oldKey, 200) // from its cache
 	b.SetDatabaseReachable(true)
-	b.call("GET", "/consumers/dp-9001", nil).want(200)
+	b.call("GET", "/consumers/dp-9001", nil).Want(200)
 }
 
 func TestADrainingNodeIsNotReady(t *testing.T) {
 	t.Parallel()
 	b := start(t, kongtest.Options{})
 	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
-	b.send("POST", b.StatusURL()+"/status/ready", form, strings.NewReader("status=other")).want(400)
-	b.send("POST", b.StatusURL()+"/status/ready", form, strings.NewReader("status=draining")).want(204)
-	b.send("GET", b.StatusURL()+"/status/ready", nil, nil).want(503).body(`{"message":"draining"}`)
-	b.send("GET", b.StatusURL()+"/nope", nil, nil).want(404)
-	b.send("DELETE", b.StatusURL()+"/status", nil, nil).want(405)
+	answer.To(b.t, "POST", b.StatusURL()+"/status/ready", form, "status=other").Want(400)
+	answer.To(b.t, "POST", b.StatusURL()+"/status/ready", form, "status=draining").Want(204)
+	answer.To(b.t, "GET", b.StatusURL()+"/status/ready", nil, "").Want(503).Body(`{"message":"draining"}`)
+	answer.To(b.t, "GET", b.StatusURL()+"/nope", nil, "").Want(404)
+	answer.To(b.t, "DELETE", b.StatusURL()+"/status", nil, "").Want(405)
 }
 
 func TestANodeWithoutDatabaseOnlyReads(t *testing.T) {
 	t.Parallel()
 	b := start(t, kongtest.Options{DBLess: true})
-	b.call("POST", "/consumers", object{"username": "a"}).want(405).body(
+	b.call("POST", "/consumers", object{"username": "a"}).Want(405).Body(
 		`{"code":12,"name":"operation unsupported","message":"cannot create 'consumers' entities when not using a database"}`)
-	b.call("PUT", "/consumers/a", object{}).want(405).is("code", 12.0)
-	b.call("GET", "/consumers", nil).want(200)
-	if b.call("GET", "/status", nil).want(200).get("database") != nil {
+	b.call("PUT", "/consumers/a", object{}).Want(405).Is("code", 12.0)
+	b.call("GET", "/consumers", nil).Want(200)
+	if b.call("GET", "/status", nil).Want(200).Get("database") != nil {
 		t.Error("a database")
 	}
 }
@@ -99,12 +100,12 @@ func TestANodeWithoutDatabaseOnlyReads(t *testing.T) {
 func TestRoutesAndTheirGroupsCanBeRead(t *testing.T) {
 	t.Parallel()
 	b := start(t, kongtest.Options{})
-	route := b.call("GET", "/routes", nil).want(200).is("data.0.name", "dgfip").is("data.0.paths", []any{"/dgfip"}).str("data.0.id")
-	b.call("GET", "/plugins", nil).want(200).is("data.1.name", "acl").is("data.1.config.allow", []any{"dgfip"}).
-		is("data.1.route.id", route).is("data.3.config.allow", []any{"cnaf"})
-	b.call("GET", "/routes/dgfip/plugins", nil).want(200).is("data.0.name", "key-auth").is("data.2", nil)
-	b.call("GET", "/routes/"+route+"/plugins", nil).want(200).is("data.1.config.allow", []any{"dgfip"})
-	b.call("GET", "/routes/nope/plugins", nil).want(404)
+	route := b.call("GET", "/routes", nil).Want(200).Is("data.0.name", "dgfip").Is("data.0.paths", []any{"/dgfip"}).Str("data.0.id")
+	b.call("GET", "/plugins", nil).Want(200).Is("data.1.name", "acl").Is("data.1.config.allow", []any{"dgfip"}).
+		Is("data.1.route.id", route).Is("data.3.config.allow", []any{"cnaf"})
+	b.call("GET", "/routes/dgfip/plugins", nil).Want(200).Is("data.0.name", "key-auth").Is("data.2", nil)
+	b.call("GET", "/routes/"+route+"/plugins", nil).Want(200).Is("data.1.config.allow", []any{"dgfip"})
+	b.call("GET", "/routes/nope/plugins", nil).Want(404)
 }
 
 func TestALostAnswerLeavesItsWorkAndAnEarlyFaultDoesNot(t *testing.T) {
@@ -118,9 +119,9 @@ func TestALostAnswerLeavesItsWorkAndAnEarlyFaultDoesNot(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Header.Set("Content-Type", "application/json")
-		answer, err := http.DefaultClient.Do(req)
+		reply, err := http.DefaultClient.Do(req)
 		if err == nil {
-			_ = answer.Body.Close()
+			_ = reply.Body.Close()
 		}
 		return err
 	}
@@ -161,12 +162,12 @@ func TestASnapshotShowsNoSecret(t *testing.T) {
 	b := start(t, kongtest.Options{})
 	b.consumer()
 	b.issue(oldID, oldKey)
-	b.call("POST", "/consumers/dp-9001/jwt", object{"secret": newKey}).want(201)
-	state := b.send("GET", b.AdminURL()+"/_admin/state", nil, nil).want(200)
+	b.call("POST", "/consumers/dp-9001/jwt", object{"secret": newKey}).Want(201)
+	state := answer.To(b.t, "GET", b.AdminURL()+"/_admin/state", nil, "").Want(200)
 	if strings.Contains(state.Text, oldKey) || strings.Contains(state.Text, newKey) {
 		t.Error(state.Text)
 	}
-	state.is("counts.credentials", 2.0).is("consumers.0.groups", []any{"dgfip"})
+	state.Is("counts.credentials", 2.0).Is("consumers.0.groups", []any{"dgfip"})
 	if key, ok := b.KeyByValue(oldKey); !ok || key.ID != oldID || key.Kind != kongtest.KindKeyAuth {
 		t.Errorf("%+v", key)
 	}
@@ -180,15 +181,15 @@ func TestManyClientsAtOnce(t *testing.T) {
 		clients.Go(func() {
 			base := fmt.Sprintf("/consumers/dp-%d", n)
 			for i := range 10 {
-				b.call("PUT", base, object{"custom_id": base}).want(200)
-				b.call("PUT", base+"/acls/dgfip", object{}).want(200)
-				b.call("POST", base+"/key-auth", object{"key": fmt.Sprintf("key-%d-%d", n, i)}).want(201)
+				b.call("PUT", base, object{"custom_id": base}).Want(200)
+				b.call("PUT", base+"/acls/dgfip", object{}).Want(200)
+				b.call("POST", base+"/key-auth", object{"key": fmt.Sprintf("key-%d-%d", n, i)}).Want(201)
 				b.proxied("/dgfip/", fmt.Sprintf("key-%d-%d", n, i))
-				b.call("GET", "/consumers?tags=hub", nil).want(200)
+				b.call("GET", "/consumers?tags=hub", nil).Want(200)
 				b.Snapshot()
 				b.Probe("key-0-0")
 			}
-			b.call("DELETE", base, nil).want(204)
+			b.call("DELETE", base, nil).Want(204)
 		})
 	}
 	clients.Wait()

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/passerelle-hub/passerelle/connectors/kong/kongtest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/answer"
 )
 
 func TestTheProxyAnswersAsItsPluginsDo(t *testing.T) {
@@ -32,13 +33,13 @@ func TestTheProxyAnswersAsItsPluginsDo(t *testing.T) {
 			`","username":"dp-9001","custom_id":"dp-9001","credential":"` + oldID + `","groups":["dgfip"]}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			answer := b.send("GET", b.ProxyURL()+tt.path, http.Header{"Apikey": tt.keys}, nil).want(tt.status).body(tt.body)
-			if challenge := answer.Header.Get("WWW-Authenticate"); (challenge == "Key") != (tt.status == 401) {
+			reply := answer.To(b.t, "GET", b.ProxyURL()+tt.path, http.Header{"Apikey": tt.keys}, "").Want(tt.status).Body(tt.body)
+			if challenge := reply.Header.Get("WWW-Authenticate"); (challenge == "Key") != (tt.status == 401) {
 				t.Errorf("WWW-Authenticate: %q", challenge)
 			}
 		})
 	}
-	b.send("GET", b.ProxyURL()+"/dgfip/?apikey="+oldKey, nil, nil).want(200)
+	answer.To(b.t, "GET", b.ProxyURL()+"/dgfip/?apikey="+oldKey, nil, "").Want(200)
 }
 
 func TestAProbeSaysWhichPluginRefused(t *testing.T) {
@@ -59,7 +60,7 @@ func TestAProbeSaysWhichPluginRefused(t *testing.T) {
 			t.Errorf("%s: %d %s", tt.name, status, body)
 		}
 	}
-	b.call("DELETE", "/consumers/dp-9001/acls/dgfip", nil).want(204)
+	b.call("DELETE", "/consumers/dp-9001/acls/dgfip", nil).Want(204)
 	if status, body := b.Probe(oldKey); status != 403 || body != `{"message":"You cannot consume this service"}` {
 		t.Errorf("without group: %d %s", status, body)
 	}
@@ -68,12 +69,12 @@ func TestAProbeSaysWhichPluginRefused(t *testing.T) {
 func TestARouteWithoutGroupsAdmitsEveryKey(t *testing.T) {
 	t.Parallel()
 	b := start(t, kongtest.Options{Routes: []kongtest.Route{{Name: "open", Path: "/open"}}})
-	b.call("PUT", "/consumers/dp-9001", object{}).want(200)
+	b.call("PUT", "/consumers/dp-9001", object{}).Want(200)
 	b.issue(oldID, oldKey)
-	b.proxied("/open/", oldKey).want(200)
-	b.proxied("/open/", newKey).want(401)
+	b.proxied("/open/", oldKey).Want(200)
+	b.proxied("/open/", newKey).Want(401)
 	b.AddRoute(kongtest.Route{Name: "closed", Path: "/open/closed", Allow: []string{"dgfip"}})
-	b.proxied("/open/closed/", oldKey).want(403)
+	b.proxied("/open/closed/", oldKey).Want(403)
 }
 
 func TestTheProxyLearnsChangesAfterThePropagationDelay(t *testing.T) {
@@ -85,8 +86,8 @@ func TestTheProxyLearnsChangesAfterThePropagationDelay(t *testing.T) {
 	b.Advance(5 * time.Second)
 	b.answers(oldKey, 200)
 
-	b.call("DELETE", "/consumers/dp-9001/key-auth/"+oldID, nil).want(204)
-	b.call("GET", "/consumers/dp-9001/key-auth/"+oldID, nil).want(404)
+	b.call("DELETE", "/consumers/dp-9001/key-auth/"+oldID, nil).Want(204)
+	b.call("GET", "/consumers/dp-9001/key-auth/"+oldID, nil).Want(404)
 	b.answers(oldKey, 200) // dead on the admin side, alive on the node
 	b.Advance(5*time.Second - time.Millisecond)
 	b.answers(oldKey, 200)
@@ -102,7 +103,7 @@ func TestATTLNeedsNoPropagation(t *testing.T) {
 	t.Parallel()
 	b := start(t, kongtest.Options{})
 	b.consumer()
-	b.call("PUT", "/consumers/dp-9001/key-auth/"+oldID, object{"key": oldKey, "ttl": 60}).want(200)
+	b.call("PUT", "/consumers/dp-9001/key-auth/"+oldID, object{"key": oldKey, "ttl": 60}).Want(200)
 	b.SetPropagationDelay(time.Hour)
 	b.Advance(time.Minute)
 	b.answers(oldKey, 401)
@@ -119,7 +120,7 @@ func TestTheProxyAdmitsExactlyWhatTheAdminSideHolds(t *testing.T) {
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		b.Reset()
-		b.call("PUT", "/consumers/dp-9001", object{}).want(200)
+		b.call("PUT", "/consumers/dp-9001", object{}).Want(200)
 		ids := []string{oldID, newID}
 		values := []string{"", "key-a", "key-b", "key-c"} // "" stands for none
 		keys, member := map[string]held{}, false
@@ -135,9 +136,9 @@ func TestTheProxyAdmitsExactlyWhatTheAdminSideHolds(t *testing.T) {
 				for other, key := range keys {
 					taken = taken || other != id && key.value == value
 				}
-				answer := b.call("PUT", path, object{"key": value, "ttl": ttl})
-				if (answer.Status == 409) != taken {
-					rt.Fatalf("PUT %s %s: %d, taken %v", id, value, answer.Status, taken)
+				reply := b.call("PUT", path, object{"key": value, "ttl": ttl})
+				if (reply.Status == 409) != taken {
+					rt.Fatalf("PUT %s %s: %d, taken %v", id, value, reply.Status, taken)
 				}
 				if !taken {
 					keys[id] = held{value: value}
@@ -146,10 +147,10 @@ func TestTheProxyAdmitsExactlyWhatTheAdminSideHolds(t *testing.T) {
 					}
 				}
 			case 1: // patch
-				answer := b.call("PATCH", path, object{"ttl": ttl})
+				reply := b.call("PATCH", path, object{"ttl": ttl})
 				key, ok := keys[id]
-				if (answer.Status == 200) != ok {
-					rt.Fatalf("PATCH %s: %d, held %v", id, answer.Status, ok)
+				if (reply.Status == 200) != ok {
+					rt.Fatalf("PATCH %s: %d, held %v", id, reply.Status, ok)
 				}
 				if ok {
 					if key.expires = (time.Time{}); ttl > 0 {
@@ -158,13 +159,13 @@ func TestTheProxyAdmitsExactlyWhatTheAdminSideHolds(t *testing.T) {
 					keys[id] = key
 				}
 			case 2: // delete
-				answer := b.call("DELETE", path, nil)
-				if _, ok := keys[id]; (answer.Status == 204) != ok {
-					rt.Fatalf("DELETE %s: %d, held %v", id, answer.Status, ok)
+				reply := b.call("DELETE", path, nil)
+				if _, ok := keys[id]; (reply.Status == 204) != ok {
+					rt.Fatalf("DELETE %s: %d, held %v", id, reply.Status, ok)
 				}
 				delete(keys, id)
 			case 3:
-				b.call("PUT", "/consumers/dp-9001/acls/dgfip", object{}).want(200)
+				b.call("PUT", "/consumers/dp-9001/acls/dgfip", object{}).Want(200)
 				member = true
 			case 4:
 				b.call("DELETE", "/consumers/dp-9001/acls/dgfip", nil)

@@ -8,15 +8,16 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/passerelle-hub/passerelle/connectors/partnertest/answer"
 	"github.com/passerelle-hub/passerelle/connectors/tyk/tyktest"
 )
 
 func TestTheGatewayAnswersToEachStateOfAKey(t *testing.T) {
 	t.Parallel()
 	b := start(t, tyktest.Options{})
-	live := b.add().str("key")
+	live := b.add().Str("key")
 	made := func(id string, changes ...func(object)) string {
-		return b.call("POST", "/tyk/keys/"+id, key(changes...)).want(200).str("key")
+		return b.call("POST", "/tyk/keys/"+id, key(changes...)).Want(200).Str("key")
 	}
 	suspended := made("suspended", with("is_inactive", true))
 	ending := made("ending", with("expires", january.Unix()))
@@ -44,10 +45,10 @@ func TestTheGatewayAnswersToEachStateOfAKey(t *testing.T) {
 			t.Errorf("%s: %d %s", tt.name, got.Status, got.Text)
 		}
 	}
-	b.proxied("/cnaf/", narrow).want(200)
-	b.proxied("/dgfip", live).want(200)
-	if answer := b.proxied("/nope/", live).want(404); answer.Text != "Not Found" {
-		t.Errorf("no API: %q", answer.Text)
+	b.proxied("/cnaf/", narrow).Want(200)
+	b.proxied("/dgfip", live).Want(200)
+	if reply := b.proxied("/nope/", live).Want(404); reply.Text != "Not Found" {
+		t.Errorf("no API: %q", reply.Text)
 	}
 }
 
@@ -64,12 +65,12 @@ func TestAProbeSaysWhatIsWrong(t *testing.T) {
 	probe(token, 200, "OK")
 	probe("", 401, `{"error":"Authorization field missing"}`)
 	probe("unknown-key", 403, `{"error":"`+disallowed+`"}`)
-	b.put(with("is_inactive", true)).want(200)
+	b.put(with("is_inactive", true)).Want(200)
 	probe(token, 403, `{"error":"`+inactive+`"}`)
-	b.put(with("expires", january.Add(time.Second).Unix())).want(200)
+	b.put(with("expires", january.Add(time.Second).Unix())).Want(200)
 	b.Advance(2 * time.Second)
 	probe(token, 401, `{"error":"`+expired+`"}`)
-	b.call("DELETE", "/tyk/keys/"+hashed+"?hashed=true", nil).want(200)
+	b.call("DELETE", "/tyk/keys/"+hashed+"?hashed=true", nil).Want(200)
 	probe(token, 403, `{"error":"`+disallowed+`"}`)
 }
 
@@ -80,7 +81,7 @@ func TestTheNodeLearnsChangesAfterThePropagationDelay(t *testing.T) {
 	b.answers(token, 403, disallowed)
 	b.Advance(2 * time.Second)
 	b.answers(token, 200, "")
-	b.call("DELETE", "/tyk/keys/"+token, nil).want(200)
+	b.call("DELETE", "/tyk/keys/"+token, nil).Want(200)
 	b.answers(token, 200, "")
 	b.Advance(2 * time.Second)
 	b.answers(token, 403, disallowed)
@@ -94,52 +95,52 @@ func TestOAuthClientsGetTokensUntilTheirSecretIsRotated(t *testing.T) {
 	b := start(t, tyktest.Options{APIs: []tyktest.API{{ID: "dgfip", OAuth2: true}, {ID: "cnaf"}}})
 	b.call("POST", "/tyk/oauth/clients/create", object{
 		"client_id": "dp-9001", "secret": "first-secret", "api_id": "dgfip", "policy_id": "api-particulier", "meta_data": object{"hub_ref": "dp-9001"},
-	}).want(200).is("secret", "first-secret").is("policy_id", "api-particulier")
-	issue := func(secret string) result {
+	}).Want(200).Is("secret", "first-secret").Is("policy_id", "api-particulier")
+	issue := func(secret string) answer.Answer {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.ProxyURL(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.SetBasicAuth("dp-9001", secret)
-		return b.send("POST", b.ProxyURL()+"/dgfip/oauth/token/", req.Header, "grant_type=client_credentials")
+		return answer.To(b.t, "POST", b.ProxyURL()+"/dgfip/oauth/token/", req.Header, "grant_type=client_credentials")
 	}
-	access := func(token string) result {
-		return b.send("GET", b.ProxyURL()+"/dgfip/v1", http.Header{"Authorization": {"Bearer " + token}}, "")
+	access := func(token string) answer.Answer {
+		return answer.To(b.t, "GET", b.ProxyURL()+"/dgfip/v1", http.Header{"Authorization": {"Bearer " + token}}, "")
 	}
-	bearer := issue("first-secret").want(200).is("token_type", "bearer").str("access_token")
-	access(bearer).want(200)
+	bearer := issue("first-secret").Want(200).Is("token_type", "bearer").Str("access_token")
+	access(bearer).Want(200)
 
-	rotated := b.call("PUT", "/tyk/oauth/clients/dgfip/dp-9001/rotate", nil).want(200).str("secret")
-	issue("first-secret").want(403).is("error", "unauthorized_client")
-	issue(rotated).want(200)
-	access(bearer).want(200) // issued tokens live on
+	rotated := b.call("PUT", "/tyk/oauth/clients/dgfip/dp-9001/rotate", nil).Want(200).Str("secret")
+	issue("first-secret").Want(403).Is("error", "unauthorized_client")
+	issue(rotated).Want(200)
+	access(bearer).Want(200) // issued tokens live on
 	if b.ProbeOAuthClient("dgfip", "dp-9001", "first-secret") != 403 || b.ProbeOAuthClient("dgfip", "dp-9001", rotated) != 200 {
 		t.Error("the probe disagrees")
 	}
 
-	b.call("GET", "/tyk/oauth/clients/dgfip/dp-9001", nil).want(200).is("secret", rotated)
-	b.call("GET", "/tyk/oauth/clients/dgfip", nil).want(200).is("0.client_id", "dp-9001")
-	b.call("DELETE", "/tyk/oauth/clients/dgfip/dp-9001", nil).want(200).is("action", "deleted")
-	b.call("GET", "/tyk/oauth/clients/dgfip/dp-9001", nil).refused(404, "OAuth Client ID not found")
-	access(bearer).want(403).is("error", "Key not authorised. OAuth client access was revoked")
-	issue(rotated).want(403)
+	b.call("GET", "/tyk/oauth/clients/dgfip/dp-9001", nil).Want(200).Is("secret", rotated)
+	b.call("GET", "/tyk/oauth/clients/dgfip", nil).Want(200).Is("0.client_id", "dp-9001")
+	b.call("DELETE", "/tyk/oauth/clients/dgfip/dp-9001", nil).Want(200).Is("action", "deleted")
+	b.call("GET", "/tyk/oauth/clients/dgfip/dp-9001", nil).Want(404).Is("status", "error").Is("message", "OAuth Client ID not found")
+	access(bearer).Want(403).Is("error", "Key not authorised. OAuth client access was revoked")
+	issue(rotated).Want(403)
 }
 
 func TestOAuthClientsNeedAnAPIThatTakesThem(t *testing.T) {
 	t.Parallel()
 	b := start(t, tyktest.Options{APIs: []tyktest.API{{ID: "dgfip", OAuth2: true}, {ID: "cnaf"}}})
-	create := func(body object) result { return b.call("POST", "/tyk/oauth/clients/create", body) }
-	create(object{"api_id": "nope"}).refused(400, "API doesn't exist")
-	create(object{"api_id": "cnaf"}).refused(400, "API is not OAuth2")
-	create(object{"policy_id": "nope"}).refused(400, "Policy doesn't exist")
-	create(object{"policy_id": "cnaf"}).refused(400, "API is not OAuth2")
-	if made := create(object{"policy_id": "dgfip"}).want(200); made.str("client_id") == "" || made.str("secret") == "" {
+	create := func(body object) answer.Answer { return b.call("POST", "/tyk/oauth/clients/create", body) }
+	create(object{"api_id": "nope"}).Want(400).Is("status", "error").Is("message", "API doesn't exist")
+	create(object{"api_id": "cnaf"}).Want(400).Is("status", "error").Is("message", "API is not OAuth2")
+	create(object{"policy_id": "nope"}).Want(400).Is("status", "error").Is("message", "Policy doesn't exist")
+	create(object{"policy_id": "cnaf"}).Want(400).Is("status", "error").Is("message", "API is not OAuth2")
+	if made := create(object{"policy_id": "dgfip"}).Want(200); made.Str("client_id") == "" || made.Str("secret") == "" {
 		t.Errorf("%s", made.Text)
 	}
-	b.call("PUT", "/tyk/oauth/clients/dgfip/nope/rotate", nil).refused(404, "OAuth Client ID not found")
-	b.call("GET", "/tyk/oauth/clients/nope", nil).refused(404, "OAuth Client ID not found")
-	b.call("DELETE", "/tyk/oauth/clients/nope/x", nil).refused(404, "OAuth Client ID not found")
+	b.call("PUT", "/tyk/oauth/clients/dgfip/nope/rotate", nil).Want(404).Is("status", "error").Is("message", "OAuth Client ID not found")
+	b.call("GET", "/tyk/oauth/clients/nope", nil).Want(404).Is("status", "error").Is("message", "OAuth Client ID not found")
+	b.call("DELETE", "/tyk/oauth/clients/nope/x", nil).Want(404).Is("status", "error").Is("message", "OAuth Client ID not found")
 	for _, tt := range []struct {
 		header  string
 		status  int
@@ -149,12 +150,12 @@ func TestOAuthClientsNeedAnAPIThatTakesThem(t *testing.T) {
 		{"Basic x", 400, "Bearer token malformed"},
 		{"Bearer unknown", 403, "Key not authorised"},
 	} {
-		got := b.send("GET", b.ProxyURL()+"/dgfip/", http.Header{"Authorization": {tt.header}}, "")
-		got.want(tt.status).is("error", tt.message)
+		got := answer.To(b.t, "GET", b.ProxyURL()+"/dgfip/", http.Header{"Authorization": {tt.header}}, "")
+		got.Want(tt.status).Is("error", tt.message)
 	}
 	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
-	b.send("POST", b.ProxyURL()+"/dgfip/oauth/token", form, "grant_type=password").want(403).is("error", "unsupported_grant_type")
-	b.send("GET", b.ProxyURL()+"/dgfip/oauth/token", nil, "").want(403).is("error", "invalid_request")
+	answer.To(b.t, "POST", b.ProxyURL()+"/dgfip/oauth/token", form, "grant_type=password").Want(403).Is("error", "unsupported_grant_type")
+	answer.To(b.t, "GET", b.ProxyURL()+"/dgfip/oauth/token", nil, "").Want(403).Is("error", "invalid_request")
 }
 
 // The base64 form passes exactly while the store holds the key, active and not
