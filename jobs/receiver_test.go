@@ -272,3 +272,33 @@ func TestACommuneWithTwoRightsKeepsTheOther(t *testing.T) {
 		t.Error("no right is left")
 	}
 }
+
+// INSEE knows what an organization is; its name may tell otherwise, or nothing.
+func TestTheKindOfAReceiverIsINSEEsLegalCategoryElseItsName(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ organization, category, want string }{
+		"a CCAS by its category":                     {"ACTION SOCIALE D'ESSAI", "7361", store.KindCCAS},
+		"a CIAS by its category":                     {"SOLIDARITES DU PAYS D'ESSAI", "7367", store.KindCCAS},
+		"a caisse des écoles by its category":        {"RESTAURATION SCOLAIRE D'ESSAI", "7362", store.KindCaisseDesEcoles},
+		"a community of communes by its category":    {"PAYS D'ESSAI", "7346", store.KindGroupement},
+		"a commune whose name speaks of a CCAS":      {"COMMUNE D'ESSAI CCAS", "7210", store.KindCommune},
+		"a CCAS by its name, of a category for none": {"CCAS D'ESSAI", "7379", store.KindCCAS},
+		"a caisse by its name, where INSEE is mute":  {"CAISSE DES ECOLES D'ESSAI", "", store.KindCaisseDesEcoles},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newReception(t)
+			id := r.file(r.filing(func(f *datapasstest.Filing) {
+				f.Organization.Name = c.organization
+				if c.category != "" {
+					f.Organization.INSEE = json.RawMessage(strings.Replace(string(payload("69387")), `"siret":`, `"uniteLegale":{"categorieJuridiqueUniteLegale":"`+c.category+`"},"siret":`, 1))
+				}
+			}), approved...)
+			r.hear()
+			r.hubee.must(r.register(id))
+			if got := r.receiver(); got.Kind != c.want || got.LegalCategory != c.category {
+				t.Errorf("got %q of category %q, want %q", got.Kind, got.LegalCategory, c.want)
+			}
+		})
+	}
+}

@@ -89,7 +89,9 @@ func (w *registerReceiver) register(ctx context.Context, id int64) error {
 	}
 	ref := connectors.OrganizationRef{Type: "SI", SIRET: req.Organization.SIRET, Branch: place.COG}
 	name := cmp.Or(req.Organization.Name, ref.String())
-	if err := w.Registry.Record(ctx, &registry.LocateReceiver{RequestID: id, Ref: ref, Name: name, PostalCode: place.PostalCode, Place: place.Name}); err != nil {
+	if err := w.Registry.Record(ctx, &registry.LocateReceiver{
+		RequestID: id, Ref: ref, Name: name, PostalCode: place.PostalCode, Place: place.Name, Category: req.Organization.LegalCategory(),
+	}); err != nil {
 		return err
 	}
 	if w.Folders.Directory == nil {

@@ -122,6 +122,7 @@ type LocateReceiver struct {
 	Name       string
 	PostalCode string
 	Place      string // the commune's name; "" where INSEE did not say
+	Category   string // INSEE's legal category, "7361" for a CCAS; "" where it did not say
 
 	Receiver store.Receiver // result
 }
@@ -138,10 +139,8 @@ func (cmd *LocateReceiver) apply(ctx context.Context, u *unit) error {
 	if err != nil {
 		return err
 	}
-	if cmd.Place != "" {
-		if err := u.tx.SetReceiverPlace(ctx, cmd.Receiver.ID, cmd.Place, u.at); err != nil {
-			return err
-		}
+	if err := u.tx.SetReceiverPlace(ctx, cmd.Receiver.ID, cmd.Place, cmd.Category, u.at); err != nil {
+		return err
 	}
 	if right.ReceiverID != nil && *right.ReceiverID == cmd.Receiver.ID {
 		return nil

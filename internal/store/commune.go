@@ -11,7 +11,7 @@ import (
 	"github.com/passerelle-hub/passerelle/internal/store/db"
 )
 
-// The kinds of receivers, as their names tell them.
+// The kinds of receivers, as INSEE's legal category tells them, else their names.
 const (
 	KindCommune         = "commune"
 	KindCCAS            = "ccas"
@@ -137,9 +137,10 @@ func (s *Store) SearchReceivers(ctx context.Context, f ReceiverSearch) (FoundRec
 	return found, err
 }
 
-// SetReceiverPlace keeps the name of the receiver's commune.
-func (t *Tx) SetReceiverPlace(ctx context.Context, id int64, place string, now time.Time) error {
-	return t.q.SetReceiverPlace(ctx, place, now, id)
+// SetReceiverPlace keeps the name of the receiver's commune and its legal
+// category; "" leaves what is known.
+func (t *Tx) SetReceiverPlace(ctx context.Context, id int64, place, category string, now time.Time) error {
+	return t.q.SetReceiverPlace(ctx, place, category, now, id)
 }
 
 // ReceiversOfSiret gives those of one SIRET, whatever their state: a SIRET may

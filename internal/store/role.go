@@ -26,7 +26,7 @@ type Login struct{ Name, Password string }
 
 // appendOnly are the tables of which the app may insert and read lines, and
 // nothing else.
-var appendOnly = []string{"history", "audit_seal", "audit_head", "role_change", "endpoint_change"}
+var appendOnly = []string{"history", "audit_seal", "audit_head", "role_change", "endpoint_change", "journey_trace"}
 
 // ownersOnly are the tables that the app may only read.
 var ownersOnly = []string{"goose_db_version", "river_migration"}

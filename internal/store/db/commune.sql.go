@@ -72,7 +72,7 @@ func (q *Queries) ReceiverWhy(ctx context.Context, receivers []int64) ([]Receive
 }
 
 const receiversInState = `-- name: ReceiversInState :many
-select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, kind, sort_name from receiver where process = $1 and state = $2 order by state_since, id limit $3
+select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, sort_name, legal_category, kind from receiver where process = $1 and state = $2 order by state_since, id limit $3
 `
 
 // Who has been longest in it first.
@@ -106,8 +106,9 @@ func (q *Queries) ReceiversInState(ctx context.Context, process string, state st
 			&i.UpdatedAt,
 			&i.Place,
 			&i.Departement,
-			&i.Kind,
 			&i.SortName,
+			&i.LegalCategory,
+			&i.Kind,
 		); err != nil {
 			return nil, err
 		}
@@ -120,7 +121,7 @@ func (q *Queries) ReceiversInState(ctx context.Context, process string, state st
 }
 
 const receiversOfCog = `-- name: ReceiversOfCog :many
-select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, kind, sort_name from receiver
+select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, sort_name, legal_category, kind from receiver
 where process = $1 and cog = $2 and state in ('active', 'delegated')
 order by kind <> 'commune', siret
 `
@@ -156,8 +157,9 @@ func (q *Queries) ReceiversOfCog(ctx context.Context, process string, cog string
 			&i.UpdatedAt,
 			&i.Place,
 			&i.Departement,
-			&i.Kind,
 			&i.SortName,
+			&i.LegalCategory,
+			&i.Kind,
 		); err != nil {
 			return nil, err
 		}
@@ -170,7 +172,7 @@ func (q *Queries) ReceiversOfCog(ctx context.Context, process string, cog string
 }
 
 const receiversOfSiret = `-- name: ReceiversOfSiret :many
-select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, kind, sort_name from receiver where process = $1 and siret = $2 order by cog
+select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, sort_name, legal_category, kind from receiver where process = $1 and siret = $2 order by cog
 `
 
 func (q *Queries) ReceiversOfSiret(ctx context.Context, process string, siret string) ([]Receiver, error) {
@@ -203,8 +205,9 @@ func (q *Queries) ReceiversOfSiret(ctx context.Context, process string, siret st
 			&i.UpdatedAt,
 			&i.Place,
 			&i.Departement,
-			&i.Kind,
 			&i.SortName,
+			&i.LegalCategory,
+			&i.Kind,
 		); err != nil {
 			return nil, err
 		}
@@ -249,11 +252,19 @@ func (q *Queries) ReceivingNow(ctx context.Context, process string) ([]Receiving
 }
 
 const setReceiverPlace = `-- name: SetReceiverPlace :exec
-update receiver set place = $1, updated_at = $2 where id = $3 and place <> $1
+update receiver
+set place = coalesce(nullif($1::text, ''), place), legal_category = coalesce(nullif($2::text, ''), legal_category), updated_at = $3
+where id = $4 and ($1::text not in ('', place) or $2::text not in ('', legal_category))
 `
 
-func (q *Queries) SetReceiverPlace(ctx context.Context, place string, now time.Time, iD int64) error {
-	_, err := q.db.Exec(ctx, setReceiverPlace, place, now, iD)
+// What is empty is not known: what was stays.
+func (q *Queries) SetReceiverPlace(ctx context.Context, place string, legalCategory string, now time.Time, iD int64) error {
+	_, err := q.db.Exec(ctx, setReceiverPlace,
+		place,
+		legalCategory,
+		now,
+		iD,
+	)
 	return err
 }
 

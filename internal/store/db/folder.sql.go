@@ -341,7 +341,7 @@ func (q *Queries) LockFolder(ctx context.Context, id uuid.UUID) (Folder, error) 
 }
 
 const lockReceiver = `-- name: LockReceiver :one
-select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, kind, sort_name from receiver where id = $1 for update
+select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, sort_name, legal_category, kind from receiver where id = $1 for update
 `
 
 func (q *Queries) LockReceiver(ctx context.Context, id int64) (Receiver, error) {
@@ -368,8 +368,9 @@ func (q *Queries) LockReceiver(ctx context.Context, id int64) (Receiver, error) 
 		&i.UpdatedAt,
 		&i.Place,
 		&i.Departement,
-		&i.Kind,
 		&i.SortName,
+		&i.LegalCategory,
+		&i.Kind,
 	)
 	return i, err
 }
@@ -479,7 +480,7 @@ func (q *Queries) PutReceiverRight(ctx context.Context, arg PutReceiverRightPara
 }
 
 const receiverByID = `-- name: ReceiverByID :one
-select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, kind, sort_name from receiver where id = $1
+select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, sort_name, legal_category, kind from receiver where id = $1
 `
 
 func (q *Queries) ReceiverByID(ctx context.Context, id int64) (Receiver, error) {
@@ -506,14 +507,15 @@ func (q *Queries) ReceiverByID(ctx context.Context, id int64) (Receiver, error) 
 		&i.UpdatedAt,
 		&i.Place,
 		&i.Departement,
-		&i.Kind,
 		&i.SortName,
+		&i.LegalCategory,
+		&i.Kind,
 	)
 	return i, err
 }
 
 const receiverByKey = `-- name: ReceiverByKey :one
-select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, kind, sort_name from receiver where process = $1 and siret = $2 and cog = $3
+select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, sort_name, legal_category, kind from receiver where process = $1 and siret = $2 and cog = $3
 `
 
 func (q *Queries) ReceiverByKey(ctx context.Context, process string, siret string, cog string) (Receiver, error) {
@@ -540,8 +542,9 @@ func (q *Queries) ReceiverByKey(ctx context.Context, process string, siret strin
 		&i.UpdatedAt,
 		&i.Place,
 		&i.Departement,
-		&i.Kind,
 		&i.SortName,
+		&i.LegalCategory,
+		&i.Kind,
 	)
 	return i, err
 }
@@ -573,7 +576,7 @@ func (q *Queries) ReceiverRight(ctx context.Context, requestID int64) (ReceiverR
 }
 
 const receivers = `-- name: Receivers :many
-select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, kind, sort_name from receiver where process = $1 order by id
+select id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, sort_name, legal_category, kind from receiver where process = $1 order by id
 `
 
 func (q *Queries) Receivers(ctx context.Context, process string) ([]Receiver, error) {
@@ -606,8 +609,9 @@ func (q *Queries) Receivers(ctx context.Context, process string) ([]Receiver, er
 			&i.UpdatedAt,
 			&i.Place,
 			&i.Departement,
-			&i.Kind,
 			&i.SortName,
+			&i.LegalCategory,
+			&i.Kind,
 		); err != nil {
 			return nil, err
 		}
@@ -791,7 +795,7 @@ set name = excluded.name, postal_code = excluded.postal_code, updated_at = exclu
     state = case when receiver.state = 'suspended' then 'approved' else receiver.state end,
     state_since = case when receiver.state = 'suspended' then excluded.state_since else receiver.state_since end,
     suspended_reason = ''
-returning id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, kind, sort_name
+returning id, process, siret, cog, name, postal_code, state, state_since, suspended_reason, approved_at, subscribed_at, activated_at, delegated_at, subscription_id, delegate, wants_signature, identity_alone, updated_at, place, departement, sort_name, legal_category, kind
 `
 
 type UpsertReceiverParams struct {
@@ -835,8 +839,9 @@ func (q *Queries) UpsertReceiver(ctx context.Context, arg UpsertReceiverParams) 
 		&i.UpdatedAt,
 		&i.Place,
 		&i.Departement,
-		&i.Kind,
 		&i.SortName,
+		&i.LegalCategory,
+		&i.Kind,
 	)
 	return i, err
 }

@@ -467,6 +467,29 @@ type Journey struct {
 	SeenAt     *time.Time
 }
 
+type JourneyTrace struct {
+	ReceiverID     int64
+	Seq            int64
+	At             time.Time
+	JourneyID      uuid.UUID
+	Event          string
+	Outcome        string
+	Siret          string
+	Cog            string
+	HabilitationID int64
+	SubHash        []byte
+	Acr            string
+	Scopes         []string
+	Categories     []string
+	MonthBefore    bool
+	RequestID      string
+	Reference      string
+	Notice         string
+	Correlation    string
+	PrevHash       []byte
+	Hash           []byte
+}
+
 type KeyCopy struct {
 	CredentialID uuid.UUID
 	Until        time.Time
@@ -614,8 +637,9 @@ type Receiver struct {
 	UpdatedAt       time.Time
 	Place           string
 	Departement     string
-	Kind            string
 	SortName        string
+	LegalCategory   string
+	Kind            string
 }
 
 type ReceiverRight struct {

@@ -1,5 +1,8 @@
 -- name: SetReceiverPlace :exec
-update receiver set place = @place, updated_at = @now where id = @id and place <> @place;
+-- What is empty is not known: what was stays.
+update receiver
+set place = coalesce(nullif(@place::text, ''), place), legal_category = coalesce(nullif(@legal_category::text, ''), legal_category), updated_at = @now
+where id = @id and (@place::text not in ('', place) or @legal_category::text not in ('', legal_category));
 
 -- name: ReceiversOfSiret :many
 select * from receiver where process = @process and siret = @siret order by cog;
