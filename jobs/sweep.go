@@ -136,7 +136,8 @@ func (w *sweep) purge(ctx context.Context) error {
 	_, bodies := w.Store.PurgeInboundBodies(ctx, now.Add(-w.KeepBody), sweepBatch)
 	_, tokens := w.Store.PurgeAccessTokens(ctx, now.Add(-keepExpiredTokens), sweepBatch)
 	_, journeys := w.Store.PurgeJourneys(ctx, now, sweepBatch)
+	_, traces := w.Store.PurgeTraces(ctx, sweepBatch)
 	_, answers := w.Store.PurgeAnswers(ctx, now.Add(-registry.KeepAnswers), sweepBatch)
 	_, processes := w.Store.PurgeSealingProcesses(ctx)
-	return errors.Join(bodies, tokens, journeys, answers, processes, w.Store.PurgeChanges(ctx, now))
+	return errors.Join(bodies, tokens, journeys, traces, answers, processes, w.Store.PurgeChanges(ctx, now))
 }

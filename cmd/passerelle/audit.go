@@ -48,6 +48,14 @@ func verifyHistory(ctx context.Context, env environment, s *store.Store, known [
 	if a.Seals > 0 {
 		fmt.Fprintf(env.stdout, "last seal: %d of %s, %x\n", a.Last.N, a.Last.At.Format("2006-01-02 15:04:05 MST"), a.Last.Hash)
 	}
+	connections, wrong, err := s.VerifyTraces(ctx)
+	if err != nil {
+		return err
+	}
+	for _, flaw := range wrong {
+		fmt.Fprintln(env.stdout, flaw)
+	}
+	fmt.Fprintf(env.stdout, "%d traces of citizens' connections\n", connections)
 	protected, err := s.AppendOnly(ctx)
 	if err != nil {
 		return err
@@ -55,7 +63,7 @@ func verifyHistory(ctx context.Context, env environment, s *store.Store, known [
 	if !protected {
 		fmt.Fprintln(env.stdout, "warning: this role may change history: give database.url a role of its own (database.owner_url migrates)")
 	}
-	if len(a.Flaws) > 0 {
+	if len(a.Flaws)+len(wrong) > 0 {
 		return errors.New("the history is not what was written")
 	}
 	fmt.Fprintln(env.stdout, "the history is whole")

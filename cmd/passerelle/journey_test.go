@@ -27,7 +27,7 @@ import (
 )
 
 // openJourneys gives a world whose commune receives, without limits on departures.
-func openJourneys(t *testing.T, log *lockedBuffer) *world {
+func openJourneys(t *testing.T, log *lockedBuffer, change ...func(*hub)) *world {
 	t.Helper()
 	w := openPartnersOnly(t)
 	settings, err := os.ReadFile(w.settings)
@@ -35,7 +35,7 @@ func openJourneys(t *testing.T, log *lockedBuffer) *world {
 	mustDo(t, os.WriteFile(w.settings, append(settings, []byte(`journeys: {per_minute: 0, per_hour: 0, per_habilitation: 0}
 rate_limits: {per_address: 10000, per_visitor: 10000}
 `)...), 0o600))
-	w.startHub(t, log)
+	w.startHub(t, log, change...)
 	mustDo(t, w.join(t.Context()))
 	if _, err := w.openCommune(t.Context()); err != nil {
 		t.Fatal(err)

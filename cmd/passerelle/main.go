@@ -34,6 +34,7 @@ func commands() []command {
 		{"connectors", "`connectors check` asks every manager whether it fits the settings; `connectors plan REQUEST`; `pause|resume NAME`", managersCommand},
 		{"links", "make, list and end keys with which editors sign links to communes' pages, and their return addresses", editorLinks},
 		{"folders", "say which families' folders wait and where communes stand; `folders receivers`, `folders retry ID`, `folders wishes SIRET-COG`", folders},
+		{"traces", "export the record of citizens' connections and sendings as lines of JSON (--since, --until, --siret)", traces},
 		{"keys", "`keys rotate-credential ID --grace 24h` replaces a holder's key; `keys rotate` and `keys status` change the hub's own", keys},
 		{"clients", "add, end or list the applications that may call the hub", clients},
 		{"roles", "list who may do what, `roles grant|revoke EMAIL ROLE...`", roles},

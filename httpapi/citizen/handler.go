@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,11 +33,36 @@ type Site struct {
 	Contact        string // mail address or URL
 	Trial          bool   // no real data: every page says so
 	FormTargets    string // origins, separated by spaces, where a form may lead beside this site
+
+	Idle        time.Duration // of a transaction; then what is personal is deleted
+	GiveUpAfter time.Duration // a folder that cannot leave is destroyed
+	Keep        time.Duration // of references and states
 }
 
 // Mail reports whether the contact is an address to write to.
 func (s Site) Mail() bool {
 	return strings.Contains(s.Contact, "@") && !strings.Contains(s.Contact, "://")
+}
+
+// IdleFor, LostAfter and KeptFor say those durations in words.
+func (s Site) IdleFor() string   { return inFrench(s.Idle) }
+func (s Site) LostAfter() string { return inFrench(s.GiveUpAfter) }
+func (s Site) KeptFor() string   { return inFrench(s.Keep) }
+
+// inFrench gives a duration in its largest whole unit: "30 minutes", "3 jours".
+func inFrench(d time.Duration) string {
+	for _, unit := range []struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, "jour"}, {time.Hour, "heure"}, {time.Minute, "minute"}} {
+		if n := int(d / unit.of); n > 0 && d%unit.of == 0 {
+			if n > 1 {
+				unit.name += "s"
+			}
+			return strconv.Itoa(n) + " " + unit.name
+		}
+	}
+	return strconv.Itoa(int(d/time.Second)) + " secondes"
 }
 
 // Handler serves the pages.
@@ -117,6 +143,11 @@ func (h *Handler) TooMany(w http.ResponseWriter, r *http.Request) {
 // Foreign answers a form that another site sent here: nothing is done.
 func (h *Handler) Foreign(w http.ResponseWriter, r *http.Request) {
 	h.write(w, r, http.StatusForbidden, "etranger.html", "Cette demande ne vient pas de notre site", nil)
+}
+
+// WrongMethod answers an address that only a form leads to.
+func (h *Handler) WrongMethod(w http.ResponseWriter, r *http.Request) {
+	h.write(w, r, http.StatusMethodNotAllowed, "methode.html", "Cette adresse ne s’ouvre pas ainsi", nil)
 }
 
 // unavailable says that nothing was done.

@@ -69,7 +69,11 @@ const maxForm = 8 << 10 // bytes
 func (h *Journeys) start(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
-		h.simple(w, r, http.StatusBadRequest, "Cette demande ne peut pas être lue", "Revenez à la page de votre commune et recommencez.")
+		status, title := http.StatusBadRequest, "Cette demande ne peut pas être lue"
+		if errors.As(err, new(*http.MaxBytesError)) {
+			status, title = http.StatusRequestEntityTooLarge, "Cette demande est trop longue"
+		}
+		h.simple(w, r, status, title, "Rien n’a été envoyé. Revenez à la page de votre commune et recommencez.")
 		return
 	}
 	receiver, ok := h.receiver(w, r, r.PostForm.Get("cog"))
@@ -311,6 +315,7 @@ func (h *Journeys) leave(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.cookie(w, stepCookie, path(t.ID), "", -1)
+	h.cookie(w, returnCookie(t.ID), "/callback", "", -1)
 	if address == "" {
 		h.write(w, r, http.StatusOK, "journey_bye.html", "Votre démarche est effacée de cet appareil", byePage{})
 		return

@@ -72,7 +72,7 @@ func newSite(t testing.TB, perMinute int) *site {
 		Site: citizen.Site{
 			PublicURL: s.url, Contact: "aide@exemple.fr", Trial: true, Operator: "Agence des usages publics", Address: "1 rue des Essais, 75000 Paris",
 			Publisher: "Camille Fictive", Host: "Hébergeur Exemple, 2 rue des Essais, 75000 Paris, 01 00 00 00 00", DataProtection: "dpo@exemple.fr",
-			FormTargets: "https://identite.exemple.fr",
+			FormTargets: "https://identite.exemple.fr", Idle: 30 * time.Minute, GiveUpAfter: 72 * time.Hour, Keep: 90 * 24 * time.Hour,
 		},
 	})
 	if err != nil {

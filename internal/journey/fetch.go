@@ -6,9 +6,9 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/connectors"
@@ -39,11 +39,17 @@ func (s *Service) fetch(ctx context.Context, t Ticket, receiver int64, cb connec
 	write, done := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer done()
 	outcome := "ok"
+	if err != nil {
+		outcome = string(failureOf(err))
+	}
+	if untraced := s.trace(write, log, t.ID, result, outcome); untraced != nil {
+		log.Error().Err(untraced).Msg("a connection could not be written down: what came of it is not shown")
+		err, outcome = untraced, string(FailedInterrupted)
+	}
 	if err == nil {
 		err = s.reviewed(write, t, result.who, result.got.Family, result.early)
 	} else {
 		why := failureOf(err)
-		outcome = string(why)
 		var identity *connectors.PivotIdentity
 		if why.lastsForHer() { // she sees it, or sends it alone
 			identity = &result.who.Identity
@@ -51,7 +57,6 @@ func (s *Service) fetch(ctx context.Context, t Ticket, receiver int64, cb connec
 		err = s.fail(write, t, why, identity, result.who.IDToken.Reveal())
 	}
 	s.count("fetch", outcome)
-	s.trace(log, result, outcome)
 	if err != nil && !errors.Is(err, ErrStep) && !errors.Is(err, ErrGone) { // she may have left meanwhile
 		log.Error().Err(err).Msg("what came of a journey could not be written")
 	}
@@ -225,9 +230,12 @@ func (s *Service) turn(ctx context.Context, recipient string, tokenBy time.Time)
 // NoticeVersion names the words that she was shown about her rights.
 const NoticeVersion = "2026-11"
 
-// trace is the line kept of each connection (franceconnect.md, 10): no name, no
-// value, no token.
-func (s *Service) trace(log zerolog.Logger, a answer, outcome string) {
+// trace writes down a connection (franceconnect.md, 10; qf-form.md, M-23): no name,
+// no value, no token. The log repeats its hash: a witness outside the database.
+func (s *Service) trace(ctx context.Context, log zerolog.Logger, id uuid.UUID, a answer, outcome string) error {
+	if a.right == 0 { // nothing was asked of anybody
+		return nil
+	}
 	var categories []string
 	for name, there := range map[string]bool{
 		"quotient_familial": a.got.Family.Quotient != nil, "allocataires": a.got.Family.Allocataires != nil, "enfants": a.got.Family.Enfants != nil,
@@ -237,7 +245,15 @@ func (s *Service) trace(log zerolog.Logger, a answer, outcome string) {
 		}
 	}
 	slices.Sort(categories)
-	log.Info().Str("sub_hash", hex.EncodeToString(a.who.SubjectHash)).Str("acr", a.who.ACR).Str("siret", a.receiver.Siret).Str("cog", a.receiver.Cog).
-		Int64("habilitation", a.right).Str("scopes", strings.Join(a.scopes, " ")).Strs("categories", categories).Bool("month_before", a.early).
-		Str("request_id", a.got.RequestID).Bool("cached", a.got.Cached).Str("notice", NoticeVersion).Str("outcome", outcome).Msg("connection")
+	line, err := s.Store.AppendTrace(ctx, store.Trace{
+		ReceiverID: a.receiver.ID, At: s.Now(), JourneyID: id, Event: store.TraceConnection, Outcome: outcome, Siret: a.receiver.Siret, Cog: a.receiver.Cog,
+		HabilitationID: a.right, SubHash: a.who.SubjectHash, Acr: a.who.ACR, Scopes: a.scopes, Categories: categories, MonthBefore: a.early,
+		RequestID: a.got.RequestID, Notice: NoticeVersion, Correlation: connectors.Correlation(ctx),
+	})
+	if err != nil {
+		return err
+	}
+	log.Info().Str("siret", line.Siret).Str("cog", line.Cog).Int64("trace", line.Seq).Str("hash", hex.EncodeToString(line.Hash)).
+		Str("request_id", line.RequestID).Bool("cached", a.got.Cached).Str("outcome", outcome).Msg("connection")
+	return nil
 }

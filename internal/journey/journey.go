@@ -371,7 +371,7 @@ func (s *Service) send(ctx context.Context, t Ticket) error {
 		return err
 	}
 	err = s.Registry.Record(ctx, &registry.SendJourney{
-		Folder: registry.AcceptFolder{ID: j.ID, Receiver: r.ID, Reference: form.Reference, Content: folder}, KeyHash: t.Key.hash(), Kept: body,
+		Folder: registry.AcceptFolder{ID: j.ID, Receiver: r.ID, Reference: form.Reference, Content: folder}, KeyHash: t.Key.hash(), Kept: body, Notice: NoticeVersion,
 	})
 	var state *registry.StateError
 	switch {

@@ -16,6 +16,7 @@ import (
 type SendJourney struct {
 	Folder  AcceptFolder
 	KeyHash []byte // of the key in her cookie
+	Notice  string // version of the words that she was shown
 	Kept    []byte // sealed with it
 }
 
@@ -34,7 +35,31 @@ func (cmd *SendJourney) apply(ctx context.Context, u *unit) error {
 		return err
 	}
 	j.State, j.Body = store.JourneySent, cmd.Kept
-	return u.tx.SaveJourney(ctx, j)
+	if err := u.tx.SaveJourney(ctx, j); err != nil {
+		return err
+	}
+	return u.traceSent(ctx, cmd)
+}
+
+// traceSent writes down that a folder was sent, to whom and by which right.
+func (u *unit) traceSent(ctx context.Context, cmd *SendJourney) error {
+	r, err := u.tx.LockReceiver(ctx, cmd.Folder.Receiver) // AcceptFolder holds it already
+	if err != nil {
+		return err
+	}
+	trace := store.Trace{
+		ReceiverID: r.ID, At: u.at, JourneyID: cmd.Folder.ID, Event: store.TraceSent, Outcome: "ok", Siret: r.Siret, Cog: r.Cog,
+		Reference: cmd.Folder.Reference, Notice: cmd.Notice, Correlation: u.correlation,
+	}
+	rights, err := u.tx.RightsOf(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	if len(rights) > 0 {
+		trace.HabilitationID = rights[0].HabilitationID
+	}
+	_, err = u.tx.AppendTrace(ctx, trace)
+	return err
 }
 
 // AddEditorLinkKey gives a software editor a key with which it signs links to the

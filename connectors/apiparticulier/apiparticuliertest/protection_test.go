@@ -355,7 +355,7 @@ func TestOneLineDescribesTheSimulator(t *testing.T) {
 	if err := json.Unmarshal([]byte(line), &got); err != nil || strings.Contains(line, "\n") {
 		t.Fatal(err, line)
 	}
-	if got.Partner != "api-particulier" || len(got.Credentials) != 3 || len(got.FCTokens) != 13 {
+	if got.Partner != "api-particulier" || len(got.Credentials) != 3 || len(got.FCTokens) != 14 {
 		t.Errorf("%s", line)
 	}
 	for _, c := range got.Credentials {
