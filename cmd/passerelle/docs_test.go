@@ -28,11 +28,7 @@ func TestTheSamplesOfTheFirstPageWorkInTheDemo(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	bin := t.TempDir()
-	command := "#!/bin/sh\nword=$1\nshift\n" + asHub + "=1 exec '" + os.Args[0] + "' \"$word\" --config '" + w.settings + "' \"$@\"\n"
-	if err := os.WriteFile(filepath.Join(bin, "passerelle"), []byte(command), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	bin := w.commands(t)
 	id, secret, _ := strings.Cut(w.application, " / ")
 	subscribed := make(chan http.Header, 100)
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { subscribed <- r.Header }))
@@ -68,6 +64,17 @@ func TestTheSamplesOfTheFirstPageWorkInTheDemo(t *testing.T) {
 	default:
 		t.Error("the subscription was never tested")
 	}
+}
+
+// commands is a folder that holds passerelle, the command of this hub.
+func (w *world) commands(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	script := "#!/bin/sh\nword=$1\nshift\n" + asHub + "=1 exec '" + os.Args[0] + "' \"$word\" --config '" + w.settings + "' \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(bin, "passerelle"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return bin
 }
 
 func wordAfter(text, word string) string {
