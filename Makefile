@@ -76,6 +76,10 @@ bench: ## Run every bench at a tenth of its size
 bench-%: ## Run one bench at its full size, ten minutes at most
 	@.ci/bench $* 1
 
+.PHONY: dsfr
+dsfr: ## Bring the State's design system, where you are entitled to it (npm asks you)
+	@.ci/dsfr
+
 .PHONY: ci
 ci: ## Do what CI does: test, lint, verify, test-peers
 	@.ci/run

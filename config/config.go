@@ -61,6 +61,10 @@ type Hub struct {
 	Publisher      string `yaml:"publisher" env:"PUBLISHER"`
 	Host           string `yaml:"host" env:"HOST"`
 	DataProtection string `yaml:"data_protection" env:"DATA_PROTECTION"`
+
+	// DesignSystem is the folder dist of the State's design system, which is reserved
+	// to sites of the State: make dsfr brings it. Empty: our own stylesheet.
+	DesignSystem string `yaml:"design_system" env:"DESIGN_SYSTEM" kind:"path"`
 }
 
 // HTTP is the public listener.

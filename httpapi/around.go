@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/connectors"
+	"github.com/passerelle-hub/passerelle/httpapi/page"
 	"github.com/passerelle-hub/passerelle/httpapi/problem"
 )
 
@@ -73,7 +74,11 @@ func (a Around) Request(next http.Handler) http.Handler {
 					panic(fault)
 				}
 				log.Error().Bytes("stack", debug.Stack()).Msg("panic in a request")
-				if rec.status == 0 {
+				switch {
+				case rec.status != 0:
+				case page.Wanted(r):
+					page.Say(rec, r, http.StatusInternalServerError, "Une erreur est survenue", "L’incident est enregistré. Réessayez dans quelques minutes.")
+				default:
 					problem.Write(rec, r, problem.New(http.StatusInternalServerError, "interne", "Erreur interne", "L'incident est enregistré."))
 				}
 			}

@@ -6,7 +6,10 @@
 package httpapi
 
 import (
+	"io/fs"
 	"net/http"
+	"net/netip"
+	"regexp"
 	"strings"
 	"time"
 
@@ -44,6 +47,8 @@ type Routes struct {
 	Journeys   *citizen.Journeys
 	PerAddress int // requests a minute of one address to pages that need no credential
 	PerVisitor int // the same to the pages of families: several may share an address
+
+	DesignSystem fs.FS // the State's, where the operator is entitled to it; nil: our own stylesheet
 }
 
 // Handler gives the routes with what is around each of them.
@@ -51,7 +56,7 @@ func (rt Routes) Handler() http.Handler {
 	r := chi.NewRouter()
 	r.Use(rt.Around.Request)
 	r.NotFound(rt.notFound)
-	r.MethodNotAllowed(methodNotAllowed)
+	r.MethodNotAllowed(rt.methodNotAllowed(r))
 
 	r.Get("/healthz", rt.Health.Live)
 	r.Get("/readyz", rt.Health.Ready)
@@ -82,14 +87,14 @@ func (rt Routes) Handler() http.Handler {
 		r.Mount("/editor/v1", editors.Router())
 	}
 
-	r.Handle("/assets/*", page.Assets())
+	r.Handle("/assets/*", page.Assets(rt.DesignSystem))
 	if rt.Docs != nil {
 		limit := limitByAddress(rt.PerAddress, tooMany)
 		r.Mount("/docs", limit(rt.Docs.Router(notFound)))
 		r.With(limit).Get("/openapi.yaml", rt.Docs.OpenAPI)
 	}
 	r.Group(func(r chi.Router) {
-		r.Use(http.NewCrossOriginProtection().Handler, limitByAddress(rt.PerAddress, tooMany))
+		r.Use(page.SameSite(page.Foreign), limitByAddress(rt.PerAddress, page.TooMany))
 		r.Get("/remise/{link}", rt.Handover.Show)
 		r.Post("/remise/{link}", rt.Handover.Reveal)
 		r.Post("/remise/{link}/renouveler", rt.Handover.Renew)
@@ -107,9 +112,7 @@ func (rt Routes) Handler() http.Handler {
 			rt.Citizen.API(r)
 		})
 		r.Group(func(r chi.Router) {
-			sameSite := http.NewCrossOriginProtection()
-			sameSite.SetDenyHandler(http.HandlerFunc(rt.Citizen.Foreign))
-			r.Use(sameSite.Handler, limitByAddress(rt.PerVisitor, rt.Citizen.TooMany))
+			r.Use(page.SameSite(rt.Citizen.Foreign), limitByAddress(rt.PerVisitor, rt.Citizen.TooMany))
 			rt.Citizen.Routes(r)
 			rt.Journeys.Routes(r, limitByAddress(rt.PerAddress, rt.Citizen.TooMany))
 		})
@@ -118,11 +121,29 @@ func (rt Routes) Handler() http.Handler {
 }
 
 func limitByAddress(perMinute int, tooMany http.HandlerFunc) func(http.Handler) http.Handler {
-	key := func(r *http.Request) (string, error) { return Address(r), nil }
+	key := func(r *http.Request) (string, error) { return network(Address(r)), nil }
 	return httprate.LimitBy(perMinute, time.Minute, key, httprate.WithLimitHandler(tooMany))
 }
 
+// network is what one subscriber holds: an IPv4 address, or the 64 bits that begin
+// an IPv6 one, of which she has as many as she likes.
+func network(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil || a.Unmap().Is4() {
+		return address
+	}
+	p, err := a.WithZone("").Prefix(64)
+	if err != nil {
+		return address
+	}
+	return p.String()
+}
+
 func tooMany(w http.ResponseWriter, r *http.Request) {
+	if page.Wanted(r) {
+		page.TooMany(w, r)
+		return
+	}
 	p := problem.New(http.StatusTooManyRequests, "trop-de-requetes", "Trop de requêtes", "Attendez un instant avant de recommencer.")
 	p.After = time.Minute
 	problem.Write(w, r, p)
@@ -130,7 +151,7 @@ func tooMany(w http.ResponseWriter, r *http.Request) {
 
 // notFound answers a browser with a page, everyone else with a problem.
 func (rt Routes) notFound(w http.ResponseWriter, r *http.Request) {
-	if rt.Citizen != nil && strings.Contains(r.Header.Get("Accept"), "text/html") {
+	if rt.Citizen != nil && page.Wanted(r) {
 		rt.Citizen.NotFound(w, r)
 		return
 	}
@@ -141,10 +162,33 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 	problem.Write(w, r, problem.New(http.StatusNotFound, "introuvable", "Introuvable", "Rien n'est servi à cette adresse."))
 }
 
-func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/api/v1/") {
-		v1.UnknownMethod(w, r)
-		return
+// methods may be allowed at an address.
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
+// methodNotAllowed says which methods are, to a browser with a page.
+func (rt Routes) methodNotAllowed(all chi.Routes) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/v1/") {
+			v1.UnknownMethod(w, r)
+			return
+		}
+		var allowed []string
+		for _, m := range methods {
+			if all.Match(chi.NewRouteContext(), m, r.URL.Path) {
+				allowed = append(allowed, m)
+			}
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		switch {
+		case page.Wanted(r) && rt.Citizen != nil && citizens.MatchString(r.URL.Path):
+			rt.Citizen.WrongMethod(w, r)
+		case page.Wanted(r):
+			page.Say(w, r, http.StatusMethodNotAllowed, "Cette adresse ne s’ouvre pas ainsi", "Elle répond au bouton d’une page. Rien n’a été fait : revenez à la page d’où vous veniez.")
+		default:
+			problem.Write(w, r, problem.New(http.StatusMethodNotAllowed, "methode", "Méthode non admise", "Cette adresse n'accepte pas cette méthode."))
+		}
 	}
-	problem.Write(w, r, problem.New(http.StatusMethodNotAllowed, "methode", "Méthode non admise", "Cette adresse n'accepte pas cette méthode."))
 }
+
+// citizens are the addresses of the families' pages.
+var citizens = regexp.MustCompile(`^/($|collectivit|demarche/|callback$|logout-callback$)`)

@@ -340,7 +340,7 @@ func (h *hub) opsHandler(ctx context.Context, env environment) (http.Handler, er
 	}
 	o := &ops.Handler{
 		Store: h.store, Registry: h.registry, Tester: h.tester(), MetricsToken: h.config.Ops.MetricsToken.Reveal(),
-		Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}), Queues: queues, Assets: page.Assets(), Users: opsUsers(h.config.Ops),
+		Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}), Queues: queues, Assets: page.Assets(h.routes.DesignSystem), Users: opsUsers(h.config.Ops),
 	}
 	if len(o.Users) == 0 {
 		password := rand.Text()

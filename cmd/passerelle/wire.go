@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +36,7 @@ import (
 	"github.com/passerelle-hub/passerelle/httpapi/handover"
 	hubapi "github.com/passerelle-hub/passerelle/httpapi/hub"
 	"github.com/passerelle-hub/passerelle/httpapi/inbound"
+	"github.com/passerelle-hub/passerelle/httpapi/page"
 	"github.com/passerelle-hub/passerelle/httpapi/team"
 	tokenapi "github.com/passerelle-hub/passerelle/httpapi/token"
 	"github.com/passerelle-hub/passerelle/internal/jose"
@@ -348,11 +352,16 @@ func (h *hub) openRoutes() error {
 		PublicURL: h.config.Hub.PublicURL, Contact: h.config.Hub.Contact, Operator: h.config.Hub.Operator, Address: h.config.Hub.Address,
 		Publisher: h.config.Hub.Publisher, Host: h.config.Hub.Host, DataProtection: h.config.Hub.DataProtection,
 		Trial: h.config.Hub.Environment != config.Production, FormTargets: origin(h.config.FranceConnect.Issuer),
+		Idle: h.config.Journeys.Idle, GiveUpAfter: h.config.HubEE.GiveUpAfter, Keep: h.config.HubEE.Keep,
 	}})
 	if err != nil {
 		return err
 	}
 	tasks, err := team.New(h.registry)
+	if err != nil {
+		return err
+	}
+	designSystem, err := openDesignSystem(h.config.Hub.DesignSystem)
 	if err != nil {
 		return err
 	}
@@ -372,9 +381,25 @@ func (h *hub) openRoutes() error {
 			KeySet: func(ctx context.Context) (jose.JWKS, error) { return jose.Publish(ctx, h.published()...) },
 		},
 		Handover: pages, Team: tasks, V1: h.apiV1(callers), Hub: h.apiHub(callers), Editor: h.apiEditor(callers), Mails: unsubscribe, Follow: follow, Docs: documentation, Citizen: families, Journeys: h.openJourneys(families),
-		PerAddress: h.config.RateLimits.PerAddress, PerVisitor: h.config.RateLimits.PerVisitor,
+		DesignSystem: designSystem,
+		PerAddress:   h.config.RateLimits.PerAddress, PerVisitor: h.config.RateLimits.PerVisitor,
 	}
 	return nil
+}
+
+// openDesignSystem gives the files of the State's design system; nil without.
+func openDesignSystem(folder string) (fs.FS, error) {
+	if folder == "" {
+		return nil, nil
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, fmt.Errorf("hub.design_system: %w (make dsfr brings it)", err)
+	}
+	if _, err := root.Stat(page.DesignSystemSheet); err != nil {
+		return nil, fmt.Errorf("hub.design_system: %w: it is the folder dist of @gouvfr/dsfr (make dsfr brings it)", err)
+	}
+	return root.FS(), nil
 }
 
 // published are the keys whose public halves the hub shows.

@@ -112,7 +112,11 @@ func (h *Handler) offerReplacement(w http.ResponseWriter, r *http.Request, statu
 // page says so and has it accepted.
 func (h *Handler) Replace(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	cmd := &registry.ReplaceByLink{LinkHash: linkHash(r), AcceptCutover: r.PostFormValue("coupure") == "acceptee"}
+	if err := r.ParseForm(); err != nil {
+		page.Unreadable(w, r, err)
+		return
+	}
+	cmd := &registry.ReplaceByLink{LinkHash: linkHash(r), AcceptCutover: r.PostForm.Get("coupure") == "acceptee"}
 	err := h.Registry.Record(r.Context(), cmd)
 	var cutover *registry.NoOverlapError
 	if errors.As(err, &cutover) && h.offerReplacement(w, r, http.StatusConflict, true) {

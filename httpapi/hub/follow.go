@@ -65,7 +65,7 @@ func (f *Follow) Show(w http.ResponseWriter, r *http.Request) {
 		return
 	case err != nil:
 		zerolog.Ctx(r.Context()).Error().Err(err).Msg("a request was not shown")
-		http.Error(w, "Service momentanément indisponible", http.StatusServiceUnavailable)
+		page.Unavailable(w, r)
 		return
 	case subtle.ConstantTimeCompare([]byte(req.PublicID.String()), []byte(chi.URLParam(r, "public_id"))) != 1:
 		f.gone(w, r)

@@ -64,5 +64,5 @@ func (u *Unsubscribe) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	zerolog.Ctx(r.Context()).Error().Err(err).Msg("mails were not switched off")
-	http.Error(w, "Service momentanément indisponible", http.StatusServiceUnavailable)
+	page.Unavailable(w, r)
 }

@@ -44,7 +44,7 @@ func TestOperatorsSeeWhereCommunesStandAndTakeAFolderUpAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := &ops.Handler{
-		Store: s, Registry: registry.New(s, outbox, catalogue, nil, registry.Settings{}, time.Now), Assets: page.Assets(),
+		Store: s, Registry: registry.New(s, outbox, catalogue, nil, registry.Settings{}, time.Now), Assets: page.Assets(nil),
 		Metrics: http.NotFoundHandler(), Queues: http.NotFoundHandler(),
 		Users: []ops.User{
 			{Name: "lea", Operator: true, Check: func(p string) bool { return p == "lea" }},

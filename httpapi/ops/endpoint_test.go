@@ -68,7 +68,7 @@ func TestOperatorsSeeHowEndpointsDoAndReadersOnlyLook(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := &ops.Handler{
-		Store: s, Registry: r, Assets: page.Assets(), Metrics: http.NotFoundHandler(), Queues: http.NotFoundHandler(),
+		Store: s, Registry: r, Assets: page.Assets(nil), Metrics: http.NotFoundHandler(), Queues: http.NotFoundHandler(),
 		Users: []ops.User{
 			{Name: "lea", Operator: true, Check: func(p string) bool { return p == "lea" }},
 			{Name: "max", Check: func(p string) bool { return p == "max" }},

@@ -70,7 +70,7 @@ func (h *Handler) Router() (http.Handler, error) {
 	r.Handle("/assets/*", h.Assets)
 	r.Get("/metrics", h.metrics)
 	r.Group(func(r chi.Router) {
-		r.Use(h.signIn, http.NewCrossOriginProtection().Handler)
+		r.Use(h.signIn, page.SameSite(page.Foreign))
 		r.Get("/", h.waiting)
 		r.Get("/waiting.json", h.waitingJSON)
 		r.Get("/communes", h.communes)

@@ -105,37 +105,27 @@ func Harden(w http.ResponseWriter) {
 
 // Write renders a page as a whole, or not at all.
 func (s *Set) Write(w http.ResponseWriter, r *http.Request, status int, name string, p Page) {
-	var out bytes.Buffer
 	t, ok := s.pages[name]
 	if !ok {
 		zerolog.Ctx(r.Context()).Error().Str("page", name).Msg("no such page")
 		http.Error(w, "Erreur interne", http.StatusInternalServerError)
 		return
 	}
+	write(w, r, status, t, s.policy, p)
+}
+
+func write(w http.ResponseWriter, r *http.Request, status int, t *template.Template, policy string, p Page) {
+	var out bytes.Buffer
 	if err := t.Execute(&out, p); err != nil {
-		zerolog.Ctx(r.Context()).Error().Err(err).Str("page", name).Msg("page not rendered")
+		zerolog.Ctx(r.Context()).Error().Err(err).Str("title", p.Title).Msg("page not rendered")
 		http.Error(w, "Erreur interne", http.StatusInternalServerError)
 		return
 	}
 	Harden(w)
-	w.Header().Set("Content-Security-Policy", s.policy)
+	w.Header().Set("Content-Security-Policy", policy)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	if _, err := w.Write(out.Bytes()); err != nil {
 		zerolog.Ctx(r.Context()).Debug().Err(err).Msg("client left before the end of the page")
 	}
-}
-
-// Assets serves the stylesheet and our scripts under /assets/.
-func Assets() http.Handler {
-	sub, err := fs.Sub(files, "assets")
-	if err != nil {
-		panic(err) // the folder is embedded
-	}
-	server := http.StripPrefix("/assets/", http.FileServerFS(sub))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "public, max-age=3600")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		server.ServeHTTP(w, r)
-	})
 }
