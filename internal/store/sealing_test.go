@@ -28,7 +28,7 @@ var clearColumns = []string{
 	"connector_record.value", // ids and dates of the built-in issuer, no secret
 	"folder_content.body",    // under a key of its own, key_sealed
 	"journey_trace.sub_hash", "journey_trace.prev_hash", "journey_trace.hash",
-	"journey.body",           // under a key that only a citizen's browser holds
+	"journey.body", // under a key that only a citizen's browser holds
 	"journey.key_hash", "journey.state_hash",
 	"key_envelope.check_sum", // of a key that only its recipient reads
 	"credential.fingerprint", "definition_set.bundle", "handover_link.recipient_hash", "handover_link.token_hash", "history.hash", "history.prev_hash",
