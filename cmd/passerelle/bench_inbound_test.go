@@ -48,6 +48,7 @@ func TestBenchInbound(t *testing.T) {
 		half50s, half99s = append(half50s, quantile(paced, .5)), append(half99s, quantile(paced, .99))
 	}
 	stop()
+	bare := pgbenchPaced(t, pg.URL("postgres"), half, max(3, int(10*scale)))
 
 	round := func(d time.Duration) string { return d.Round(10 * time.Microsecond).String() }
 	table(t, "incoming webhooks, one process, fsync on, bodies of "+fmt.Sprint(len(original.body))+" bytes",
@@ -56,6 +57,7 @@ func TestBenchInbound(t *testing.T) {
 		[]string{"p50 / p99 of it, medians", round(median(p50s)) + " / " + round(median(p99s)), ""},
 		[]string{fmt.Sprintf("p50 / p99 at half of that (%.0f/s offered), medians of 5", half), fmt.Sprintf("%s / %s (p99 %s to %s)", round(median(half50s)), round(median(half99s)), round(slices.Min(half99s)), round(slices.Max(half99s))), "p99 20ms"},
 		[]string{"limit: pgbench -N, 10 clients", fmt.Sprintf("%.0f commits/s", commits), ""},
+		[]string{"limit: p50 / p99 of pgbench -N at the same half", round(quantile(bare, .5)) + " / " + round(quantile(bare, .99)), ""},
 	)
 	benchApprovals(t, scale)
 }

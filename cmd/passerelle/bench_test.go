@@ -97,6 +97,42 @@ func pgbenchRun(t *testing.T, url string, seconds int) float64 {
 	return tps
 }
 
+// pgbenchPaced offers commits at a rate and gives their latencies, sorted, each
+// counted from when it was due: what the machine itself makes of such a load.
+func pgbenchPaced(t *testing.T, url string, rate float64, seconds int) []time.Duration {
+	t.Helper()
+	logs := filepath.Join(t.TempDir(), "paced")
+	out, err := exec.CommandContext(t.Context(), pgbenchProgram(t), "-N", "-c", "10", "-j", "2", "-R", strconv.Itoa(int(rate)), "-T", strconv.Itoa(seconds),
+		"-l", "--log-prefix="+logs, url).CombinedOutput()
+	if err != nil {
+		t.Fatalf("pgbench: %v\n%s", err, out)
+	}
+	files, err := filepath.Glob(logs + "*")
+	if err != nil || len(files) == 0 {
+		t.Fatal("pgbench wrote no log", err)
+	}
+	var took []time.Duration
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			fields := strings.Fields(line) // client, number, microseconds, ...
+			if len(fields) < 3 {
+				continue
+			}
+			micros, err := strconv.Atoi(fields[2])
+			if err != nil {
+				t.Fatalf("pgbench's log: %q", line)
+			}
+			took = append(took, time.Duration(micros)*time.Microsecond)
+		}
+	}
+	slices.Sort(took)
+	return took
+}
+
 // settle brings a fresh server to where one is that has run for a while: enough
 // files of WAL to write to again and again, and a checkpoint behind it. Before,
 // every 16 MB of WAL hold up all commits while a file is made.
