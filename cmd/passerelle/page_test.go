@@ -4,10 +4,14 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
+
+	"github.com/passerelle-hub/passerelle/httpapi/page"
 )
 
 // Whatever a browser does wrong, or is made to do, it shows a page in French;
@@ -34,7 +38,7 @@ func TestABrowserIsAnsweredByAPageInFrenchWhateverItDoesWrong(t *testing.T) {
 		mustDo(t, err)
 		return resp, string(text)
 	}
-	page := func(name string, resp *http.Response, body string, status int, says string) {
+	french := func(name string, resp *http.Response, body string, status int, says string) {
 		t.Helper()
 		if resp.StatusCode != status || resp.Header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(body, `<html lang="fr"`) || !strings.Contains(body, "<h1>") || !strings.Contains(body, says) {
 			t.Errorf("%s: %d %s, want %d that says %q: %s", name, resp.StatusCode, resp.Header.Get("Content-Type"), status, says, body)
@@ -47,13 +51,13 @@ func TestABrowserIsAnsweredByAPageInFrenchWhateverItDoesWrong(t *testing.T) {
 	step := "/demarche/" + uuid.NewString()
 	for _, path := range []string{"/remise/x", "/remise/x/renouveler", "/remise/x/remplacer", "/tache/x", "/tache/x/renouveler", "/desinscription/x", step + "/envoyer"} {
 		resp, body := ask(http.MethodPost, w.publicURL+path, "a=b", "Sec-Fetch-Site", crossSite)
-		page("from another site to "+path, resp, body, http.StatusForbidden, foreign)
+		french("from another site to "+path, resp, body, http.StatusForbidden, foreign)
 		resp, body = ask(http.MethodPost, w.publicURL+path, "a=b", "Origin", "https://attaquant.example")
-		page("from another origin to "+path, resp, body, http.StatusForbidden, foreign)
+		french("from another origin to "+path, resp, body, http.StatusForbidden, foreign)
 	}
 	operator := "Basic " + base64.StdEncoding.EncodeToString([]byte(demoOps+":"+demoOpsPass))
 	resp, body := ask(http.MethodPost, w.opsURL+"/partners/"+demoManager+"/pause", "", "Sec-Fetch-Site", crossSite, "Authorization", operator)
-	page("from another site to the operators'", resp, body, http.StatusForbidden, foreign)
+	french("from another site to the operators'", resp, body, http.StatusForbidden, foreign)
 
 	for path, allow := range map[string]string{"/remise/x/renouveler": "POST", "/tache/x": "GET, POST", "/demandes/1/x": "GET", step + "/envoyer": "POST", "/collectivites": "GET"} {
 		method := http.MethodDelete
@@ -61,7 +65,7 @@ func TestABrowserIsAnsweredByAPageInFrenchWhateverItDoesWrong(t *testing.T) {
 			method = http.MethodGet
 		}
 		resp, body := ask(method, w.publicURL+path, "", "Accept", html)
-		page(method+" "+path, resp, body, http.StatusMethodNotAllowed, "Cette adresse ne s’ouvre pas ainsi")
+		french(method+" "+path, resp, body, http.StatusMethodNotAllowed, "Cette adresse ne s’ouvre pas ainsi")
 		if got := resp.Header.Get("Allow"); got != allow {
 			t.Errorf("%s: Allow is %q, want %q", path, got, allow)
 		}
@@ -74,7 +78,7 @@ func TestABrowserIsAnsweredByAPageInFrenchWhateverItDoesWrong(t *testing.T) {
 	long := "a=" + strings.Repeat("b", 200<<10)
 	for path, says := range map[string]string{"/remise/x/remplacer": "trop long", "/collectivites/" + demoCommune.SIRET + "/demarrer": "trop longue"} {
 		resp, body := ask(http.MethodPost, w.publicURL+path, long, "Accept", html)
-		page("200 kB to "+path, resp, body, http.StatusRequestEntityTooLarge, says)
+		french("200 kB to "+path, resp, body, http.StatusRequestEntityTooLarge, says)
 	}
 
 	for path, says := range map[string]string{"/remise/x": "Attendez une minute", "/docs/liens": "Attendez une minute"} {
@@ -83,9 +87,39 @@ func TestABrowserIsAnsweredByAPageInFrenchWhateverItDoesWrong(t *testing.T) {
 				break
 			}
 		}
-		page("many times "+path, resp, body, http.StatusTooManyRequests, says)
+		french("many times "+path, resp, body, http.StatusTooManyRequests, says)
 		if resp.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %v", path, resp.Header)
 		}
+	}
+}
+
+func TestTheDesignSystemIsServedFromItsFolderOrTheStartSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	if _, err := openDesignSystem(folder); err == nil || !strings.Contains(err.Error(), "hub.design_system") || !strings.Contains(err.Error(), "make dsfr") {
+		t.Errorf("an empty folder: %v", err)
+	}
+	if _, err := openDesignSystem(filepath.Join(folder, "absent")); err == nil || !strings.Contains(err.Error(), "hub.design_system") {
+		t.Errorf("no folder: %v", err)
+	}
+	mustDo(t, os.WriteFile(filepath.Join(folder, page.DesignSystemSheet), []byte(".fr-btn{}"), 0o600))
+	mustDo(t, os.Symlink("/etc/hostname", filepath.Join(folder, "outside.css")))
+	w := openPartnersOnly(t)
+	settings, err := os.ReadFile(w.settings)
+	mustDo(t, err)
+	changed := strings.Replace(string(settings), "hub: {", `hub: {design_system: "`+folder+`", `, 1)
+	mustDo(t, os.WriteFile(w.settings, []byte(changed), 0o600))
+	w.startHub(t, io.Discard)
+	mustDo(t, w.awaitReady(t.Context()))
+	for address, want := range map[string]string{
+		w.publicURL + "/assets/passerelle.css": "/assets/dsfr/dsfr.min.css", w.publicURL + "/assets/dsfr/dsfr.min.css": ".fr-btn{}", w.opsURL + "/assets/passerelle.css": "/assets/dsfr/dsfr.min.css",
+	} {
+		if status, body, err := browse(t.Context(), http.MethodGet, address); err != nil || status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %s %v", address, status, body, err)
+		}
+	}
+	if status, body, err := browse(t.Context(), http.MethodGet, w.publicURL+"/assets/dsfr/outside.css"); err != nil || status == http.StatusOK {
+		t.Errorf("a file outside the folder is served: %d %s %v", status, body, err)
 	}
 }
