@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -178,6 +179,7 @@ func (l listing) branches() (column string, values []string, states []habilitati
 			states = allStates // its index starts with form and state
 		}
 	}
+	values, states = once(values), once(states) // what is given twice is read once
 	if values == nil || l.order != byCreation || f.Organizations != nil || f.Applicants != nil || len(values)*max(len(states), 1) > maxBranches {
 		return "", nil, nil
 	}
@@ -189,25 +191,65 @@ func (l listing) ids() *sql {
 	q := &sql{}
 	limit := q.value(l.page.Limit + 1)
 	offset := q.value(l.page.Offset)
-	l.rows(q, limit+"::integer + "+offset+"::integer")
+	l.rows(q, atMost(l.page.Limit+1+l.page.Offset))
 	q.write(" order by ", l.sorting("k"), " limit ", limit, "::integer offset ", offset, "::integer")
 	return q
 }
+
+// atMost gives a limit that is written into a statement, not less than n. The
+// planner makes one plan for all values of a parameter only when it knows how
+// few rows are wanted; few limits make few statements.
+func atMost(n int) string {
+	limit := 32
+	for limit < n {
+		limit *= 4
+	}
+	return fmt.Sprint(limit)
+}
+
+// maxUnion bounds the branches that are written out. Written out, they are
+// merged as far as the page goes; more of them are each read so far.
+const maxUnion = 24
 
 // rows writes a select of at most limit matching ids with their times, k.
 func (l listing) rows(q *sql, limit string) {
 	column, values, states := l.branches()
 	if column == "" {
-		q.write("select k.id, k.at from (select r.id, ", l.time(), " as at from request r where ", l.conditions(q, "", false),
+		q.write("select k.id, k.at from (select r.id, ", l.time(), " as at from request r where ", l.conditions(q, "", "", ""),
 			" order by ", l.sortingOfRequest(), " limit ", limit, ") k")
 		return
 	}
-	q.write("select k.id, k.at from unnest(", q.value(values), "::text[]) b (value)")
-	if states != nil {
-		q.write(" cross join unnest(", q.value(texts(states)), "::text[]) s (state)")
+	branch := func(value, state string) {
+		q.write("(select r.id, ", l.time(), " as at from request r where ", l.conditions(q, column, value, state),
+			" order by ", l.sortingOfRequest(), " limit ", limit, ")")
 	}
-	q.write(" cross join lateral (select r.id, ", l.time(), " as at from request r where ",
-		l.conditions(q, column, states != nil), " order by ", l.sortingOfRequest(), " limit ", limit, ") k")
+	if len(values)*max(len(states), 1) > maxUnion {
+		q.write("select k.id, k.at from unnest(", q.value(values), "::text[]) b (value)")
+		state := ""
+		if states != nil {
+			state = "s.state"
+			q.write(" cross join unnest(", q.value(texts(states)), "::text[]) s (state)")
+		}
+		q.write(" cross join lateral ")
+		branch("b.value", state)
+		q.write(" k")
+		return
+	}
+	q.write("select k.id, k.at from (")
+	for i, value := range values {
+		value = q.value(value)
+		for j := range max(len(states), 1) {
+			if i+j > 0 {
+				q.write(" union all ")
+			}
+			state := ""
+			if states != nil {
+				state = q.value(string(states[j]))
+			}
+			branch(value, state)
+		}
+	}
+	q.write(") k")
 }
 
 func (l listing) time() string {
@@ -234,41 +276,40 @@ func (l listing) sorting(alias string) string {
 }
 
 // conditions writes what a request r must meet. branch is the column that the
-// caller reads value by value, equal to b.value; by state too when paired, equal
-// to s.state.
-func (l listing) conditions(q *sql, branch string, paired bool) string {
+// caller reads value by value; state is the one state of it, "" where it is not
+// read state by state.
+func (l listing) conditions(q *sql, branch, value, state string) string {
 	f := l.filter
 	where := []string{"true"}
 	add := func(parts ...string) { where = append(where, strings.Join(parts, "")) }
 	// Where a form or its holders find the rows, the other filters only sift them:
 	// as tests of truth they keep their statistics and cannot draw the planner to
 	// an index of theirs, of which it would read far more.
-	sift := func(column, values string) {
-		test := ""
+	sift := func(test string) {
 		if branch == "form" || f.Organizations != nil || f.Applicants != nil {
-			test = " is true"
+			test = "(" + test + ") is true"
 		}
-		add("(r.", column, " = any (", values, "))", test)
+		add(test)
 	}
 	if branch != "" {
-		add("r.", branch, " = b.value")
+		add("r.", branch, " = ", value)
 	}
-	if paired {
-		add("r.state = s.state")
+	if state != "" {
+		add("r.state = ", state)
 	} else if f.States != nil {
-		sift("state", q.value(texts(f.States)))
+		sift(among(q, "r.state", texts(f.States)))
 	}
 	if f.Definitions != nil && branch != "definition" {
-		sift("definition", q.value(f.Definitions))
+		sift(among(q, "r.definition", f.Definitions))
 	}
 	if f.Forms != nil && branch != "form" {
-		add("r.form = any (", q.value(f.Forms), ")")
+		add(among(q, "r.form", f.Forms))
 	}
 	if f.Organizations != nil {
-		add("r.organization_id = any (", q.value(f.Organizations), ")")
+		add(among(q, "r.organization_id", f.Organizations))
 	}
 	if f.Applicants != nil {
-		add("r.applicant_id = any (", q.value(f.Applicants), ")")
+		add(among(q, "r.applicant_id", f.Applicants))
 	}
 	if !f.UpdatedSince.IsZero() {
 		add("r.updated_at >= ", q.value(f.UpdatedSince))
@@ -286,6 +327,18 @@ func (l listing) conditions(q *sql, branch string, paired bool) string {
 	}
 	return strings.Join(where, " and ")
 }
+
+// among writes that a column has one of some values. Of one value it says so: a
+// plan that is kept for all values would count on ten.
+func among[T string | int64](q *sql, column string, values []T) string {
+	if len(values) == 1 {
+		return column + " = " + q.value(values[0])
+	}
+	return column + " = any (" + q.value(values) + ")"
+}
+
+// once sorts a list and drops what it repeats; nil stays nil.
+func once[T ~string](list []T) []T { return slices.Compact(slices.Sorted(slices.Values(list))) }
 
 func texts[T ~string](list []T) []string {
 	out := make([]string, len(list))

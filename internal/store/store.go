@@ -22,10 +22,11 @@ var ErrNotFound = errors.New("store: not found")
 
 // Store reads and, within InTx, changes the hub's state.
 type Store struct {
-	pool *pgxpool.Pool
-	q    *db.Queries
-	ring Sealer
-	many many
+	pool  *pgxpool.Pool
+	q     *db.Queries
+	ring  Sealer
+	many  many // lists that are too long to be counted
+	words many // words that too many requests have to be counted
 
 	rights atomic.Uint64
 }
@@ -45,25 +46,33 @@ func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
 // they follow from.
 type Tx struct {
 	SQL   pgx.Tx
+	pipe  *pipeline // the same
 	q     *db.Queries
 	ring  Sealer
 	lines map[int64]db.LastHistoryRow // the newest line of each request written to
+	// declared are the editors that the form of each request is bound to now.
+	declared map[int64][]string
 
 	rights bool // who may do what was changed
 }
 
 // InTx runs fn in one transaction: committed when fn returns nil, else rolled back.
 func (s *Store) InTx(ctx context.Context, fn func(*Tx) error) error {
-	var t *Tx
+	pipe, err := begin(ctx, s.pool)
+	if err != nil {
+		return err
+	}
+	t := &Tx{SQL: pipe, pipe: pipe, q: db.New(pipe), ring: s.ring, lines: map[int64]db.LastHistoryRow{}, declared: map[int64][]string{}}
 	defer func() {
-		if t != nil && t.rights { // also where the answer to the commit was lost
+		_ = pipe.Rollback(ctx) // nothing to do once it is committed; else the error is told already
+		if t.rights {          // also where the answer to the commit was lost
 			s.rights.Add(1)
 		}
 	}()
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		t = &Tx{SQL: tx, q: db.New(tx), ring: s.ring, lines: map[int64]db.LastHistoryRow{}}
-		return fn(t)
-	})
+	if err := fn(t); err != nil {
+		return err
+	}
+	return pipe.Commit(ctx)
 }
 
 // Rights is a number that changes with each change of people, memberships,
