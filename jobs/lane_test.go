@@ -395,10 +395,9 @@ func TestALostWakeUpIsFoundByTheSweep(t *testing.T) {
 	y.endpoint(nil)
 	// The process dies between the commit and the wake-up: nobody is told.
 	err := y.store.InTx(t.Context(), func(tx *store.Tx) error {
-		_, err := tx.PublishEvent(t.Context(), store.Event{
+		return tx.PublishEvent(t.Context(), store.Event{
 			ID: store.EventID(y.clock.Now()), Type: "token.issued", Definition: "d", Subject: "s", Body: []byte(`{}`), OccurredAt: y.clock.Now(),
-		})
-		return err
+		}, func([]int64) {})
 	})
 	if err != nil {
 		t.Fatal(err)

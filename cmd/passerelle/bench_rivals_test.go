@@ -213,15 +213,18 @@ func (o oneJobEach) tell(ctx context.Context, h registry.Happening) (uuid.UUID, 
 		ID: store.EventID(time.Now()), Type: h.Type, Definition: h.Definition, Subject: h.Subject, Body: body, DataPass: h.Shown, OccurredAt: time.Now(),
 	}
 	return e.ID, o.hub.store.InTx(ctx, func(tx *store.Tx) error {
-		endpoints, err := tx.PublishEvent(ctx, e)
-		if err != nil {
+		var endpoints []int64
+		if err := tx.PublishEvent(ctx, e, func(ids []int64) { endpoints = ids }); err != nil {
+			return err
+		}
+		if _, err := tx.SQL.Exec(ctx, "select 1"); err != nil { // sends the event
 			return err
 		}
 		inserts := make([]river.InsertManyParams, len(endpoints))
 		for i, id := range endpoints {
 			inserts[i] = river.InsertManyParams{Args: deliverOneArgs{id, e.ID}}
 		}
-		_, err = o.client.InsertManyFastTx(ctx, tx.SQL, inserts)
+		_, err := o.client.InsertManyFastTx(ctx, tx.SQL, inserts)
 		return err
 	})
 }

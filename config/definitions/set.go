@@ -191,6 +191,7 @@ func ParisDate(t time.Time) habilitation.Date {
 }
 
 func (s *Set) addDefinition(d *habilitation.Definition) {
+	d.Prepare()
 	s.definitions = append(s.definitions, d)
 	s.byUID[d.UID] = d
 	s.byClass[d.Class] = d

@@ -30,6 +30,17 @@ type Definition struct {
 	Stage    *Stage // nil: single stage
 	Scopes   []Scope
 	Rules    Rules
+
+	// What the rules make of it, once Prepare has run.
+	fields []Field
+	index  map[string]Field
+}
+
+// Prepare works out what is asked of a definition at each request. Whoever fills
+// one calls it when it is whole; without, it is worked out each time.
+func (d *Definition) Prepare() {
+	d.fields = d.listFields()
+	d.index = indexed(d.fields)
 }
 
 // The two kinds of definition.

@@ -120,8 +120,15 @@ var embeddedFields = []Field{
 var incomeFields = []Field{{Key: keySpecific, Kind: FlagField}, {Key: keySpecificDocument, Kind: DocumentField}}
 
 // Fields lists every answer that the definition's requests may hold, without
-// repetition, in the order of its rules.
+// repetition, in the order of its rules. The list is not to be changed.
 func (d *Definition) Fields() []Field {
+	if d.fields != nil {
+		return d.fields
+	}
+	return d.listFields()
+}
+
+func (d *Definition) listFields() []Field {
 	r := &d.Rules
 	var fields []Field
 	for _, b := range r.Blocks {
@@ -184,7 +191,13 @@ func uniqueFields(fields []Field) []Field {
 
 // fieldIndex is Fields by key.
 func (d *Definition) fieldIndex() map[string]Field {
-	fields := d.Fields()
+	if d.index != nil {
+		return d.index
+	}
+	return indexed(d.Fields())
+}
+
+func indexed(fields []Field) map[string]Field {
 	index := make(map[string]Field, len(fields))
 	for _, f := range fields {
 		index[f.Key] = f

@@ -61,17 +61,10 @@ func (u *unit) publishEvent(ctx context.Context, h Happening) (uuid.UUID, error)
 	if err != nil {
 		return uuid.Nil, err
 	}
-	endpoints, err := u.tx.PublishEvent(ctx, e)
-	if err != nil {
+	if err := u.tx.PublishEvent(ctx, e, func(endpoints []int64) { u.then(EventPublished{e.ID, endpoints}) }); err != nil {
 		return uuid.Nil, fmt.Errorf("publish %s: %w", h.Type, err)
 	}
-	if err := u.tellEditors(ctx, h); err != nil {
-		return uuid.Nil, err
-	}
-	if len(endpoints) > 0 {
-		u.then(EventPublished{e.ID, endpoints})
-	}
-	return e.ID, nil
+	return e.ID, u.tellEditors(ctx, h)
 }
 
 // ErrUnknownEvent: a type that the catalogue lacks is told to nobody.

@@ -13,38 +13,7 @@ import (
 // RequestsByID reads whole requests, in the order of their ids as given; what
 // is not there is left out.
 func (s *Store) RequestsByID(ctx context.Context, ids []int64) ([]habilitation.Request, error) {
-	rows, err := s.q.RequestsByID(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	granted, err := s.q.HabilitationsOfRequests(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	byRequest := make(map[int64][]habilitation.Habilitation, len(rows))
-	for _, row := range granted {
-		h, err := habilitationOf(row)
-		if err != nil {
-			return nil, err
-		}
-		byRequest[row.RequestID] = append(byRequest[row.RequestID], h)
-	}
-	byID := make(map[int64]habilitation.Request, len(rows))
-	for _, row := range rows {
-		r, err := requestOf(row.Request, row.Organization, row.Person)
-		if err != nil {
-			return nil, err
-		}
-		r.Habilitations = byRequest[r.ID]
-		byID[r.ID] = r
-	}
-	list := make([]habilitation.Request, 0, len(byID))
-	for _, id := range ids {
-		if r, ok := byID[id]; ok {
-			list = append(list, r)
-		}
-	}
-	return list, nil
+	return readRequests(ctx, s.q, ids)
 }
 
 // RequestEvent is one of DataPass's events in a request's history.

@@ -60,15 +60,16 @@ func (t *Tx) InsertCredential(ctx context.Context, n NewCredential, ref func(req
 	if n.AllowedIPs == nil {
 		n.AllowedIPs = []string{}
 	}
-	err = t.q.InsertCredential(ctx, db.InsertCredentialParams{
+	c := db.Credential{ // what the database makes of it
 		ID: n.ID, RequestID: n.RequestID, HabilitationID: ptr(n.HabilitationID), Definition: n.Definition, Manager: n.Manager,
 		Number: number, Ref: ref(n.RequestID, int(number)), State: n.State, Scopes: n.Scopes, Replaces: ptr(n.Replaces),
 		ExpiresAt: timePtr(n.ExpiresAt), AllowedIps: n.AllowedIPs, CreatedAt: n.Now, UpdatedAt: n.Now,
-	})
-	if err != nil {
-		return Credential{}, err
 	}
-	return t.LockCredential(ctx, n.ID)
+	return Credential{c}, t.later().InsertCredential(ctx, db.InsertCredentialParams{
+		ID: c.ID, RequestID: c.RequestID, HabilitationID: c.HabilitationID, Definition: c.Definition, Manager: c.Manager,
+		Number: c.Number, Ref: c.Ref, State: c.State, Scopes: c.Scopes, Replaces: c.Replaces,
+		ExpiresAt: c.ExpiresAt, AllowedIps: c.AllowedIps, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
+	})
 }
 
 // LockCredential reads a credential and locks it until the end of the transaction.

@@ -23,6 +23,10 @@ const (
 // gives which links ended and whether one was made. The caller holds the
 // request's lock.
 func (t *Tx) BindDeclared(ctx context.Context, requestID int64, editor string, at time.Time) (ended []string, made bool, err error) {
+	if now, known := t.declared[requestID]; known && (len(now) == 0 && editor == "" || len(now) == 1 && now[0] == editor) {
+		return nil, false, nil
+	}
+	delete(t.declared, requestID)
 	if ended, err = t.q.EndDeclared(ctx, &at, requestID, editor); err != nil || editor == "" {
 		return ended, false, err
 	}
@@ -54,14 +58,14 @@ type Change struct {
 // TellEditors adds a change to the feed of every editor that the request is
 // bound to. The caller holds the request's lock: its changes stay in order.
 func (t *Tx) TellEditors(ctx context.Context, c Change) error {
-	return t.q.InsertEditorChanges(ctx, db.InsertEditorChangesParams{
+	return t.later().InsertEditorChanges(ctx, db.InsertEditorChangesParams{
 		Type: c.Type, ObjectType: c.ObjectType, ObjectID: c.ObjectID, Version: c.Version, OccurredAt: c.At, RequestID: c.RequestID,
 	})
 }
 
 // TellEditor adds a change to the feed of one editor.
 func (t *Tx) TellEditor(ctx context.Context, editor string, c Change) error {
-	return t.q.InsertEditorChange(ctx, db.InsertEditorChangeParams{
+	return t.later().InsertEditorChange(ctx, db.InsertEditorChangeParams{
 		Editor: editor, Type: c.Type, ObjectType: c.ObjectType, ObjectID: c.ObjectID, RequestID: c.RequestID, Version: c.Version, OccurredAt: c.At,
 	})
 }

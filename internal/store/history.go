@@ -52,7 +52,7 @@ func (t *Tx) AppendHistory(ctx context.Context, requestID int64, l Line) error {
 	if row.Hash, err = lineHash(row); err != nil {
 		return err
 	}
-	if err := t.q.InsertHistory(ctx, row); err != nil {
+	if err := t.later().InsertHistory(ctx, row); err != nil {
 		return err
 	}
 	t.lines[requestID] = db.LastHistoryRow{Seq: row.Seq, Hash: row.Hash}

@@ -29,10 +29,31 @@ func (t *Tx) LockExternal(ctx context.Context, key InboundKey) (int64, error) {
 
 // LockRequest locks a request's row until the end of the transaction and reads it.
 func (t *Tx) LockRequest(ctx context.Context, id int64) (habilitation.Request, error) {
-	if _, err := t.q.LockRequest(ctx, id); err != nil {
-		return habilitation.Request{}, notFound(err, "request", id)
-	}
+	_, _ = t.later().LockRequest(ctx, id) // told by what follows
+	t.foresee(ctx, id)
 	return readRequest(ctx, t.q, id)
+}
+
+// foresee reads, with the next statement, what those who change a request ask
+// for: its newest line and its declared editors. The caller holds its lock.
+func (t *Tx) foresee(ctx context.Context, id int64) {
+	if _, known := t.lines[id]; !known {
+		_, _ = t.laterRows(func(rows pgx.Rows) error {
+			last, err := pgx.CollectRows(rows, pgx.RowToStructByPos[db.LastHistoryRow])
+			t.lines[id] = db.LastHistoryRow{}
+			if len(last) > 0 {
+				t.lines[id] = last[0]
+			}
+			return err
+		}).LastHistory(ctx, id)
+	}
+	if _, known := t.declared[id]; !known {
+		_, _ = t.laterRows(func(rows pgx.Rows) error {
+			var err error
+			t.declared[id], err = pgx.CollectRows(rows, pgx.RowTo[string])
+			return err
+		}).DeclaredEditors(ctx, id)
+	}
 }
 
 // Request reads a request with its habilitations.
@@ -52,42 +73,55 @@ func (s *Store) RequestByExternal(ctx context.Context, key InboundKey) (int64, e
 }
 
 func readRequest(ctx context.Context, q *db.Queries, id int64) (habilitation.Request, error) {
-	row, err := q.RequestByID(ctx, id)
+	row, err := q.WholeRequest(ctx, id)
 	if err != nil {
 		return habilitation.Request{}, notFound(err, "request", id)
 	}
-	r, err := requestOf(row.Request, row.Organization, row.Person)
-	if err != nil {
-		return r, err
-	}
-	rows, err := q.HabilitationsOf(ctx, id)
-	if err != nil {
-		return r, err
-	}
-	for _, h := range rows {
-		habil, err := habilitationOf(h)
-		if err != nil {
-			return r, err
-		}
-		r.Habilitations = append(r.Habilitations, habil)
-	}
-	return r, nil
+	return requestOf(row)
 }
 
-// requestOf gives a row's request, without its habilitations.
-func requestOf(row db.Request, organization db.Organization, person db.Person) (habilitation.Request, error) {
+// readRequests reads requests in the order of their ids as given; what is not
+// there is left out.
+func readRequests(ctx context.Context, q *db.Queries, ids []int64) ([]habilitation.Request, error) {
+	rows, err := q.WholeRequests(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[int64]habilitation.Request, len(rows))
+	for i := range rows {
+		r, err := requestOf(db.WholeRequestRow(rows[i]))
+		if err != nil {
+			return nil, err
+		}
+		byID[r.ID] = r
+	}
+	list := make([]habilitation.Request, 0, len(byID))
+	for _, id := range ids {
+		if r, ok := byID[id]; ok {
+			list = append(list, r)
+		}
+	}
+	return list, nil
+}
+
+func requestOf(row db.WholeRequestRow) (habilitation.Request, error) {
 	r := habilitation.Request{
-		ID:              row.ID,
-		Origin:          habilitation.Origin(row.Origin),
-		Source:          row.Source,
-		ExternalID:      val(row.ExternalID),
-		PublicID:        row.PublicID,
-		Definition:      row.Definition,
-		Form:            row.Form,
-		State:           habilitation.State(row.State),
-		Reopening:       row.Reopening,
-		Organization:    organizationOf(organization),
-		Applicant:       applicantOf(person),
+		ID:         row.ID,
+		Origin:     habilitation.Origin(row.Origin),
+		Source:     row.Source,
+		ExternalID: val(row.ExternalID),
+		PublicID:   row.PublicID,
+		Definition: row.Definition,
+		Form:       row.Form,
+		State:      habilitation.State(row.State),
+		Reopening:  row.Reopening,
+		Organization: habilitation.Organization{
+			ID: shownID(row.OrganizationID, row.OrganizationExternalID), SIRET: val(row.Siret), Name: row.Name, INSEEPayload: row.InseePayload,
+		},
+		Applicant: habilitation.Applicant{
+			ID: shownID(row.PersonID, row.PersonExternalID), UID: val(row.Uid), Email: row.Email, GivenName: row.GivenName,
+			FamilyName: row.FamilyName, PhoneNumber: row.PhoneNumber, JobTitle: row.JobTitle,
+		},
 		CreatedAt:       row.CreatedAt,
 		TermsAccepted:   row.TermsAccepted,
 		DPOInformed:     row.DpoInformed,
@@ -104,7 +138,35 @@ func requestOf(row db.Request, organization db.Organization, person db.Person) (
 			Type:  row.ServiceProviderType,
 		}
 	}
-	return r, json.Unmarshal(row.Data, &r.Data)
+	if err := json.Unmarshal(row.Data, &r.Data); err != nil {
+		return r, err
+	}
+	var granted []grantedRow
+	if err := json.Unmarshal(row.Habilitations, &granted); err != nil {
+		return r, err
+	}
+	for _, h := range granted {
+		r.Habilitations = append(r.Habilitations, habilitation.Habilitation{
+			ID: h.ID, ExternalID: h.ExternalID, Definition: h.Definition, Form: h.Form, State: h.State, ParentID: h.ParentID,
+			Data: h.Data, Organization: h.Organization, Applicant: h.Applicant, Message: h.Message, CreatedAt: h.CreatedAt.Local(),
+		})
+	}
+	return r, nil
+}
+
+// grantedRow is an habilitation as WholeRequests gives it; null leaves a zero.
+type grantedRow struct {
+	ID           int64                     `json:"id"`
+	ExternalID   int64                     `json:"external_id"`
+	Definition   string                    `json:"definition"`
+	Form         string                    `json:"form"`
+	State        habilitation.GrantState   `json:"state"`
+	ParentID     int64                     `json:"parent_id"`
+	Data         habilitation.Data         `json:"data"`
+	Organization habilitation.Organization `json:"organization"`
+	Applicant    habilitation.Applicant    `json:"applicant"`
+	Message      string                    `json:"message"`
+	CreatedAt    time.Time                 `json:"created_at"`
 }
 
 func organizationOf(row db.Organization) habilitation.Organization {
@@ -152,10 +214,14 @@ func habilitationOf(row db.Habilitation) (habilitation.Habilitation, error) {
 
 // ReserveHabilitationIDs gives n ids for habilitations to come.
 func (t *Tx) ReserveHabilitationIDs(ctx context.Context, n int) ([]int64, error) {
-	if n == 0 {
-		return nil, nil
+	ids := make([]int64, n) // one or two
+	for i := range ids {
+		var err error
+		if ids[i], err = t.q.ReserveHabilitationID(ctx); err != nil {
+			return nil, err
+		}
 	}
-	return t.q.ReserveHabilitationIDs(ctx, int32(n))
+	return ids, nil
 }
 
 // SaveMirrored writes what a change made of a mirrored request and gives it
@@ -202,9 +268,9 @@ func (t *Tx) saveRequest(ctx context.Context, change habilitation.Change, orgID,
 			LastSubmittedAt: timePtr(r.LastSubmittedAt), LastValidatedAt: timePtr(r.LastValidatedAt),
 			ReopenedAt: timePtr(r.ReopenedAt), AppliedAt: timePtr(r.AppliedAt), UpdatedAt: now, DefinitionSet: definitionSet, Words: words,
 		})
-		t.lines[r.ID] = db.LastHistoryRow{} // a new one has none
+		t.lines[r.ID], t.declared[r.ID] = db.LastHistoryRow{}, nil // a new one has none
 	} else {
-		r.Version, err = t.q.UpdateRequest(ctx, db.UpdateRequestParams{
+		err = t.later().UpdateRequest(ctx, db.UpdateRequestParams{
 			ID: r.ID, Definition: r.Definition, Form: r.Form, State: string(r.State), Reopening: r.Reopening, Data: data,
 			OrganizationID: orgID, ApplicantID: personID, ServiceProviderID: editor.ID,
 			ServiceProviderSiret: editor.SIRET, ServiceProviderType: editor.Type,
@@ -222,7 +288,7 @@ func (t *Tx) saveRequest(ctx context.Context, change habilitation.Change, orgID,
 		}
 	}
 	for _, i := range change.Altered {
-		if err := t.q.UpdateHabilitationState(ctx, string(r.Habilitations[i].State), r.Habilitations[i].ID); err != nil {
+		if err := t.later().UpdateHabilitationState(ctx, string(r.Habilitations[i].State), r.Habilitations[i].ID); err != nil {
 			return r, err
 		}
 	}
@@ -232,7 +298,7 @@ func (t *Tx) saveRequest(ctx context.Context, change habilitation.Change, orgID,
 // TouchApplied records that an event changed nothing and that nothing older
 // may be applied any more.
 func (t *Tx) TouchApplied(ctx context.Context, id int64, at time.Time) error {
-	return t.q.TouchApplied(ctx, timePtr(at), id)
+	return t.later().TouchApplied(ctx, timePtr(at), id)
 }
 
 func (t *Tx) insertHabilitation(ctx context.Context, requestID int64, h habilitation.Habilitation) error {
@@ -248,7 +314,7 @@ func (t *Tx) insertHabilitation(ctx context.Context, requestID int64, h habilita
 	if err != nil {
 		return err
 	}
-	return t.q.InsertHabilitation(ctx, db.InsertHabilitationParams{
+	return t.later().InsertHabilitation(ctx, db.InsertHabilitationParams{
 		ID: h.ID, RequestID: requestID, ExternalID: ptr(h.ExternalID), Definition: h.Definition, Form: h.Form, State: string(h.State),
 		ParentID: ptr(h.ParentID), Data: data, Organization: organization, Applicant: applicant, Message: h.Message, CreatedAt: h.CreatedAt,
 	})

@@ -112,9 +112,9 @@ func fillSealed(t *testing.T, s *store.Store, n int) (mails []uuid.UUID) {
 				return err
 			}
 		}
-		if _, err := tx.PublishEvent(ctx, store.Event{
+		if err := tx.PublishEvent(ctx, store.Event{
 			ID: store.EventID(now), Type: "t", Definition: "d", Subject: kid, Body: []byte(`{}`), DataPass: []byte(`{"a":1}`), OccurredAt: now,
-		}); err != nil {
+		}, func([]int64) {}); err != nil {
 			return err
 		}
 		_, err := tx.InsertEndpoint(ctx, store.NewEndpoint{

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/passerelle-hub/passerelle/internal/store/db"
@@ -62,10 +63,25 @@ func putMillis(id *uuid.UUID, at time.Time) {
 
 func eventAD(id uuid.UUID) []byte { return []byte("event/" + id.String()) }
 
-// PublishEvent stores an event with one delivery per endpoint that asked for it
-// and gives those endpoints.
-func (t *Tx) PublishEvent(ctx context.Context, e Event) ([]int64, error) {
-	return publish(ctx, t.q, t.ring, e)
+// PublishEvent stores an event with one delivery per endpoint that asked for
+// it. told hears of those endpoints before the transaction is committed, if
+// there are any.
+func (t *Tx) PublishEvent(ctx context.Context, e Event, told func(endpoints []int64)) error {
+	sealed, err := t.ring.Seal(e.DataPass, eventAD(e.ID))
+	if err != nil {
+		return err
+	}
+	_, err = t.laterRows(func(rows pgx.Rows) error {
+		endpoints, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		if len(endpoints) > 0 {
+			told(endpoints)
+		}
+		return err
+	}).PublishEvent(ctx, db.PublishEventParams{
+		ID: e.ID, Type: e.Type, Definition: e.Definition, Editor: e.Editor, EditorSiret: e.EditorSIRET, RequestID: ptr(e.RequestID), HabilitationID: ptr(e.HabilitationID),
+		Subject: e.Subject, Body: e.Body, DatapassSealed: sealed, OccurredAt: e.OccurredAt, Correlation: e.Correlation,
+	})
+	return err
 }
 
 // Announcements stores events that come with no other change, many in one
@@ -166,17 +182,6 @@ func (s *Store) publishAll(ctx context.Context, batch []*announcement) (map[uuid
 		endpoints[row.EventID] = append(endpoints[row.EventID], row.EndpointID)
 	}
 	return endpoints, nil
-}
-
-func publish(ctx context.Context, q *db.Queries, ring Sealer, e Event) ([]int64, error) {
-	sealed, err := ring.Seal(e.DataPass, eventAD(e.ID))
-	if err != nil {
-		return nil, err
-	}
-	return q.PublishEvent(ctx, db.PublishEventParams{
-		ID: e.ID, Type: e.Type, Definition: e.Definition, Editor: e.Editor, EditorSiret: e.EditorSIRET, RequestID: ptr(e.RequestID), HabilitationID: ptr(e.HabilitationID),
-		Subject: e.Subject, Body: e.Body, DatapassSealed: sealed, OccurredAt: e.OccurredAt, Correlation: e.Correlation,
-	})
 }
 
 func isUniqueViolation(err error, constraint string) bool {

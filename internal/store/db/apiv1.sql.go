@@ -79,44 +79,6 @@ func (q *Queries) HabilitationIDsShownAs(ctx context.Context, definitions []stri
 	return items, nil
 }
 
-const habilitationsOfRequests = `-- name: HabilitationsOfRequests :many
-select id, request_id, external_id, definition, form, state, parent_id, data, organization, applicant, message, created_at, updated_at from habilitation where request_id = any ($1::bigint[]) order by id
-`
-
-func (q *Queries) HabilitationsOfRequests(ctx context.Context, requestIds []int64) ([]Habilitation, error) {
-	rows, err := q.db.Query(ctx, habilitationsOfRequests, requestIds)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Habilitation
-	for rows.Next() {
-		var i Habilitation
-		if err := rows.Scan(
-			&i.ID,
-			&i.RequestID,
-			&i.ExternalID,
-			&i.Definition,
-			&i.Form,
-			&i.State,
-			&i.ParentID,
-			&i.Data,
-			&i.Organization,
-			&i.Applicant,
-			&i.Message,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const habilitationsWithRequest = `-- name: HabilitationsWithRequest :many
 select h.id, h.request_id, h.external_id, h.definition, h.form, h.state, h.parent_id, h.data, h.organization, h.applicant, h.message, h.created_at, h.updated_at, r.id as shown_id, r.external_id as shown_external_id
 from habilitation h
@@ -186,88 +148,6 @@ func (q *Queries) RequestIDsShownAs(ctx context.Context, definitions []string, s
 			return nil, err
 		}
 		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const requestsByID = `-- name: RequestsByID :many
-select request.id, request.origin, request.source, request.external_id, request.public_id, request.definition, request.form, request.state, request.reopening, request.data, request.organization_id, request.applicant_id, request.service_provider_id, request.service_provider_siret, request.service_provider_type, request.created_at, request.terms_accepted, request.dpo_informed, request.last_submitted_at, request.last_validated_at, request.reopened_at, request.applied_at, request.version, request.updated_at, request.definition_set, request.title, request.words, organization.id, organization.source, organization.external_id, organization.siret, organization.name, organization.insee_payload, organization.updated_at, organization.insee_due_at, organization.insee_problem, person.id, person.source, person.external_id, person.uid, person.email, person.given_name, person.family_name, person.phone_number, person.job_title, person.updated_at, person.roles
-from request
-join organization on organization.id = request.organization_id
-join person on person.id = request.applicant_id
-where request.id = any ($1::bigint[])
-`
-
-type RequestsByIDRow struct {
-	Request      Request
-	Organization Organization
-	Person       Person
-}
-
-func (q *Queries) RequestsByID(ctx context.Context, ids []int64) ([]RequestsByIDRow, error) {
-	rows, err := q.db.Query(ctx, requestsByID, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []RequestsByIDRow
-	for rows.Next() {
-		var i RequestsByIDRow
-		if err := rows.Scan(
-			&i.Request.ID,
-			&i.Request.Origin,
-			&i.Request.Source,
-			&i.Request.ExternalID,
-			&i.Request.PublicID,
-			&i.Request.Definition,
-			&i.Request.Form,
-			&i.Request.State,
-			&i.Request.Reopening,
-			&i.Request.Data,
-			&i.Request.OrganizationID,
-			&i.Request.ApplicantID,
-			&i.Request.ServiceProviderID,
-			&i.Request.ServiceProviderSiret,
-			&i.Request.ServiceProviderType,
-			&i.Request.CreatedAt,
-			&i.Request.TermsAccepted,
-			&i.Request.DpoInformed,
-			&i.Request.LastSubmittedAt,
-			&i.Request.LastValidatedAt,
-			&i.Request.ReopenedAt,
-			&i.Request.AppliedAt,
-			&i.Request.Version,
-			&i.Request.UpdatedAt,
-			&i.Request.DefinitionSet,
-			&i.Request.Title,
-			&i.Request.Words,
-			&i.Organization.ID,
-			&i.Organization.Source,
-			&i.Organization.ExternalID,
-			&i.Organization.Siret,
-			&i.Organization.Name,
-			&i.Organization.InseePayload,
-			&i.Organization.UpdatedAt,
-			&i.Organization.InseeDueAt,
-			&i.Organization.InseeProblem,
-			&i.Person.ID,
-			&i.Person.Source,
-			&i.Person.ExternalID,
-			&i.Person.Uid,
-			&i.Person.Email,
-			&i.Person.GivenName,
-			&i.Person.FamilyName,
-			&i.Person.PhoneNumber,
-			&i.Person.JobTitle,
-			&i.Person.UpdatedAt,
-			&i.Person.Roles,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

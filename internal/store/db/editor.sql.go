@@ -77,6 +77,30 @@ func (q *Queries) CountFetches(ctx context.Context, credentialID uuid.UUID, edit
 	return count, err
 }
 
+const declaredEditors = `-- name: DeclaredEditors :many
+select editor from editor_link where request_id = $1 and origin = 'declared' and until is null
+`
+
+func (q *Queries) DeclaredEditors(ctx context.Context, requestID int64) ([]string, error) {
+	rows, err := q.db.Query(ctx, declaredEditors, requestID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var editor string
+		if err := rows.Scan(&editor); err != nil {
+			return nil, err
+		}
+		items = append(items, editor)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const definitionsToEnclose = `-- name: DefinitionsToEnclose :many
 select distinct c.definition from credential c
 join key_copy k on k.credential_id = c.id and k.ended_at is null

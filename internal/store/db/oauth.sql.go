@@ -323,7 +323,8 @@ func (q *Queries) PeopleWithRoles(ctx context.Context) ([]Person, error) {
 }
 
 const personByIdentity = `-- name: PersonByIdentity :one
-select p.id, p.source, p.external_id, p.uid, p.email, p.given_name, p.family_name, p.phone_number, p.job_title, p.updated_at, p.roles from person_identity i join person p on p.id = i.person_id where i.issuer = $1 and i.subject = $2
+select p.id, p.source, p.external_id, p.uid, p.email, p.given_name, p.family_name, p.phone_number, p.job_title, p.updated_at, p.roles from person p
+where p.id = (select i.person_id from person_identity i where i.issuer = $1 and i.subject = $2)
 `
 
 func (q *Queries) PersonByIdentity(ctx context.Context, issuer string, subject string) (Person, error) {
@@ -347,11 +348,10 @@ func (q *Queries) PersonByIdentity(ctx context.Context, issuer string, subject s
 
 const personWithMemberships = `-- name: PersonWithMemberships :many
 select p.id, p.source, p.external_id, p.uid, p.email, p.given_name, p.family_name, p.phone_number, p.job_title, p.updated_at, p.roles, m.verified, o.id as organization_id, o.siret, o.name, o.insee_payload
-from person_identity i
-join person p on p.id = i.person_id
+from person p
 left join membership m on m.person_id = p.id
 left join organization o on o.id = m.organization_id
-where i.issuer = $1 and i.subject = $2
+where p.id = (select i.person_id from person_identity i where i.issuer = $1 and i.subject = $2)
 order by o.id
 `
 
@@ -364,7 +364,8 @@ type PersonWithMembershipsRow struct {
 	InseePayload   []byte
 }
 
-// The same with his organisations, a row each; one row without where he has none.
+// The same with his organisations, a row each; one row without where he has none. The person is found first: as one
+// more join, a plan could walk through everybody.
 func (q *Queries) PersonWithMemberships(ctx context.Context, issuer string, subject string) ([]PersonWithMembershipsRow, error) {
 	rows, err := q.db.Query(ctx, personWithMemberships, issuer, subject)
 	if err != nil {

@@ -86,44 +86,6 @@ func (q *Queries) FranceConnectIDs(ctx context.Context, organizationID int64, si
 	return items, nil
 }
 
-const habilitationsOf = `-- name: HabilitationsOf :many
-select id, request_id, external_id, definition, form, state, parent_id, data, organization, applicant, message, created_at, updated_at from habilitation where request_id = $1 order by id
-`
-
-func (q *Queries) HabilitationsOf(ctx context.Context, requestID int64) ([]Habilitation, error) {
-	rows, err := q.db.Query(ctx, habilitationsOf, requestID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Habilitation
-	for rows.Next() {
-		var i Habilitation
-		if err := rows.Scan(
-			&i.ID,
-			&i.RequestID,
-			&i.ExternalID,
-			&i.Definition,
-			&i.Form,
-			&i.State,
-			&i.ParentID,
-			&i.Data,
-			&i.Organization,
-			&i.Applicant,
-			&i.Message,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const historyOf = `-- name: HistoryOf :many
 select id, request_id, seq, at, actor, event, entity_type, entity_id, reason, detail, correlation, prev_hash, hash, xact from history where request_id = $1 order by seq
 `
@@ -393,75 +355,6 @@ func (q *Queries) MirroredStates(ctx context.Context, source string, externalIds
 	return items, nil
 }
 
-const requestByID = `-- name: RequestByID :one
-select request.id, request.origin, request.source, request.external_id, request.public_id, request.definition, request.form, request.state, request.reopening, request.data, request.organization_id, request.applicant_id, request.service_provider_id, request.service_provider_siret, request.service_provider_type, request.created_at, request.terms_accepted, request.dpo_informed, request.last_submitted_at, request.last_validated_at, request.reopened_at, request.applied_at, request.version, request.updated_at, request.definition_set, request.title, request.words, organization.id, organization.source, organization.external_id, organization.siret, organization.name, organization.insee_payload, organization.updated_at, organization.insee_due_at, organization.insee_problem, person.id, person.source, person.external_id, person.uid, person.email, person.given_name, person.family_name, person.phone_number, person.job_title, person.updated_at, person.roles
-from request
-join organization on organization.id = request.organization_id
-join person on person.id = request.applicant_id
-where request.id = $1
-`
-
-type RequestByIDRow struct {
-	Request      Request
-	Organization Organization
-	Person       Person
-}
-
-func (q *Queries) RequestByID(ctx context.Context, id int64) (RequestByIDRow, error) {
-	row := q.db.QueryRow(ctx, requestByID, id)
-	var i RequestByIDRow
-	err := row.Scan(
-		&i.Request.ID,
-		&i.Request.Origin,
-		&i.Request.Source,
-		&i.Request.ExternalID,
-		&i.Request.PublicID,
-		&i.Request.Definition,
-		&i.Request.Form,
-		&i.Request.State,
-		&i.Request.Reopening,
-		&i.Request.Data,
-		&i.Request.OrganizationID,
-		&i.Request.ApplicantID,
-		&i.Request.ServiceProviderID,
-		&i.Request.ServiceProviderSiret,
-		&i.Request.ServiceProviderType,
-		&i.Request.CreatedAt,
-		&i.Request.TermsAccepted,
-		&i.Request.DpoInformed,
-		&i.Request.LastSubmittedAt,
-		&i.Request.LastValidatedAt,
-		&i.Request.ReopenedAt,
-		&i.Request.AppliedAt,
-		&i.Request.Version,
-		&i.Request.UpdatedAt,
-		&i.Request.DefinitionSet,
-		&i.Request.Title,
-		&i.Request.Words,
-		&i.Organization.ID,
-		&i.Organization.Source,
-		&i.Organization.ExternalID,
-		&i.Organization.Siret,
-		&i.Organization.Name,
-		&i.Organization.InseePayload,
-		&i.Organization.UpdatedAt,
-		&i.Organization.InseeDueAt,
-		&i.Organization.InseeProblem,
-		&i.Person.ID,
-		&i.Person.Source,
-		&i.Person.ExternalID,
-		&i.Person.Uid,
-		&i.Person.Email,
-		&i.Person.GivenName,
-		&i.Person.FamilyName,
-		&i.Person.PhoneNumber,
-		&i.Person.JobTitle,
-		&i.Person.UpdatedAt,
-		&i.Person.Roles,
-	)
-	return i, err
-}
-
 const requestIDByExternal = `-- name: RequestIDByExternal :one
 select id from request where source = $1 and external_id = $2
 `
@@ -547,28 +440,15 @@ func (q *Queries) RequestsOfHabilitation(ctx context.Context, shown int64) ([]in
 	return items, nil
 }
 
-const reserveHabilitationIDs = `-- name: ReserveHabilitationIDs :many
-select nextval(pg_get_serial_sequence('habilitation', 'id'))::bigint from generate_series(1, $1::integer)
+const reserveHabilitationID = `-- name: ReserveHabilitationID :one
+select nextval(pg_get_serial_sequence('habilitation', 'id'))::bigint
 `
 
-func (q *Queries) ReserveHabilitationIDs(ctx context.Context, n int32) ([]int64, error) {
-	rows, err := q.db.Query(ctx, reserveHabilitationIDs, n)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []int64
-	for rows.Next() {
-		var column_1 int64
-		if err := rows.Scan(&column_1); err != nil {
-			return nil, err
-		}
-		items = append(items, column_1)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+func (q *Queries) ReserveHabilitationID(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, reserveHabilitationID)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const siblingsOf = `-- name: SiblingsOf :many
@@ -621,7 +501,7 @@ func (q *Queries) UpdateHabilitationState(ctx context.Context, state string, iD 
 	return err
 }
 
-const updateRequest = `-- name: UpdateRequest :one
+const updateRequest = `-- name: UpdateRequest :exec
 with before as (
     select r.id, r.words, r.definition from request r where r.id = $20
 ), gone as (
@@ -641,7 +521,6 @@ set definition = $1, form = $2, state = $3, reopening = $4, data = $5,
     last_submitted_at = $13, last_validated_at = $14, reopened_at = $15,
     applied_at = $16, updated_at = $17, definition_set = $18, words = $19::text[], version = version + 1
 where request.id = $20
-returning version
 `
 
 type UpdateRequestParams struct {
@@ -668,8 +547,8 @@ type UpdateRequestParams struct {
 }
 
 // Postings follow where words or definition changed.
-func (q *Queries) UpdateRequest(ctx context.Context, arg UpdateRequestParams) (int64, error) {
-	row := q.db.QueryRow(ctx, updateRequest,
+func (q *Queries) UpdateRequest(ctx context.Context, arg UpdateRequestParams) error {
+	_, err := q.db.Exec(ctx, updateRequest,
 		arg.Definition,
 		arg.Form,
 		arg.State,
@@ -691,9 +570,7 @@ func (q *Queries) UpdateRequest(ctx context.Context, arg UpdateRequestParams) (i
 		arg.Words,
 		arg.ID,
 	)
-	var version int64
-	err := row.Scan(&version)
-	return version, err
+	return err
 }
 
 const upsertExternalOrganization = `-- name: UpsertExternalOrganization :one
@@ -760,4 +637,213 @@ func (q *Queries) UpsertExternalPerson(ctx context.Context, arg UpsertExternalPe
 	var id int64
 	err := row.Scan(&id)
 	return id, err
+}
+
+const wholeRequest = `-- name: WholeRequest :one
+select r.id, r.origin, r.source, r.external_id, r.public_id, r.definition, r.form, r.state, r.reopening, r.data, r.created_at,
+       r.service_provider_id, r.service_provider_siret, r.service_provider_type, r.terms_accepted, r.dpo_informed, r.last_submitted_at,
+       r.last_validated_at, r.reopened_at, r.applied_at, r.version,
+       o.id as organization_id, o.external_id as organization_external_id, o.siret, o.name, o.insee_payload,
+       p.id as person_id, p.external_id as person_external_id, p.uid, p.email, p.given_name, p.family_name, p.phone_number, p.job_title,
+       (select coalesce(json_agg(json_build_object(
+            'id', h.id, 'external_id', h.external_id, 'definition', h.definition, 'form', h.form, 'state', h.state, 'parent_id', h.parent_id,
+            'data', h.data, 'organization', h.organization, 'applicant', h.applicant, 'message', h.message, 'created_at', h.created_at) order by h.id), '[]')
+        from habilitation h where h.request_id = r.id)::json as habilitations
+from request r
+join organization o on o.id = r.organization_id
+join person p on p.id = r.applicant_id
+where r.id = $1
+`
+
+type WholeRequestRow struct {
+	ID                     int64
+	Origin                 string
+	Source                 string
+	ExternalID             *int64
+	PublicID               uuid.UUID
+	Definition             string
+	Form                   string
+	State                  string
+	Reopening              bool
+	Data                   json.RawMessage
+	CreatedAt              time.Time
+	ServiceProviderID      string
+	ServiceProviderSiret   string
+	ServiceProviderType    string
+	TermsAccepted          bool
+	DpoInformed            bool
+	LastSubmittedAt        *time.Time
+	LastValidatedAt        *time.Time
+	ReopenedAt             *time.Time
+	AppliedAt              *time.Time
+	Version                int64
+	OrganizationID         int64
+	OrganizationExternalID *int64
+	Siret                  *string
+	Name                   string
+	InseePayload           []byte
+	PersonID               int64
+	PersonExternalID       *int64
+	Uid                    *string
+	Email                  string
+	GivenName              string
+	FamilyName             string
+	PhoneNumber            string
+	JobTitle               string
+	Habilitations          []byte
+}
+
+// A request with its holders and, as JSON, its habilitations, oldest first.
+func (q *Queries) WholeRequest(ctx context.Context, id int64) (WholeRequestRow, error) {
+	row := q.db.QueryRow(ctx, wholeRequest, id)
+	var i WholeRequestRow
+	err := row.Scan(
+		&i.ID,
+		&i.Origin,
+		&i.Source,
+		&i.ExternalID,
+		&i.PublicID,
+		&i.Definition,
+		&i.Form,
+		&i.State,
+		&i.Reopening,
+		&i.Data,
+		&i.CreatedAt,
+		&i.ServiceProviderID,
+		&i.ServiceProviderSiret,
+		&i.ServiceProviderType,
+		&i.TermsAccepted,
+		&i.DpoInformed,
+		&i.LastSubmittedAt,
+		&i.LastValidatedAt,
+		&i.ReopenedAt,
+		&i.AppliedAt,
+		&i.Version,
+		&i.OrganizationID,
+		&i.OrganizationExternalID,
+		&i.Siret,
+		&i.Name,
+		&i.InseePayload,
+		&i.PersonID,
+		&i.PersonExternalID,
+		&i.Uid,
+		&i.Email,
+		&i.GivenName,
+		&i.FamilyName,
+		&i.PhoneNumber,
+		&i.JobTitle,
+		&i.Habilitations,
+	)
+	return i, err
+}
+
+const wholeRequests = `-- name: WholeRequests :many
+select r.id, r.origin, r.source, r.external_id, r.public_id, r.definition, r.form, r.state, r.reopening, r.data, r.created_at,
+       r.service_provider_id, r.service_provider_siret, r.service_provider_type, r.terms_accepted, r.dpo_informed, r.last_submitted_at,
+       r.last_validated_at, r.reopened_at, r.applied_at, r.version,
+       o.id as organization_id, o.external_id as organization_external_id, o.siret, o.name, o.insee_payload,
+       p.id as person_id, p.external_id as person_external_id, p.uid, p.email, p.given_name, p.family_name, p.phone_number, p.job_title,
+       (select coalesce(json_agg(json_build_object(
+            'id', h.id, 'external_id', h.external_id, 'definition', h.definition, 'form', h.form, 'state', h.state, 'parent_id', h.parent_id,
+            'data', h.data, 'organization', h.organization, 'applicant', h.applicant, 'message', h.message, 'created_at', h.created_at) order by h.id), '[]')
+        from habilitation h where h.request_id = r.id)::json as habilitations
+from request r
+join organization o on o.id = r.organization_id
+join person p on p.id = r.applicant_id
+where r.id = any ($1::bigint[])
+`
+
+type WholeRequestsRow struct {
+	ID                     int64
+	Origin                 string
+	Source                 string
+	ExternalID             *int64
+	PublicID               uuid.UUID
+	Definition             string
+	Form                   string
+	State                  string
+	Reopening              bool
+	Data                   json.RawMessage
+	CreatedAt              time.Time
+	ServiceProviderID      string
+	ServiceProviderSiret   string
+	ServiceProviderType    string
+	TermsAccepted          bool
+	DpoInformed            bool
+	LastSubmittedAt        *time.Time
+	LastValidatedAt        *time.Time
+	ReopenedAt             *time.Time
+	AppliedAt              *time.Time
+	Version                int64
+	OrganizationID         int64
+	OrganizationExternalID *int64
+	Siret                  *string
+	Name                   string
+	InseePayload           []byte
+	PersonID               int64
+	PersonExternalID       *int64
+	Uid                    *string
+	Email                  string
+	GivenName              string
+	FamilyName             string
+	PhoneNumber            string
+	JobTitle               string
+	Habilitations          []byte
+}
+
+// The same of several. (One asked for as a list of one would be planned at each call.)
+func (q *Queries) WholeRequests(ctx context.Context, ids []int64) ([]WholeRequestsRow, error) {
+	rows, err := q.db.Query(ctx, wholeRequests, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WholeRequestsRow
+	for rows.Next() {
+		var i WholeRequestsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Origin,
+			&i.Source,
+			&i.ExternalID,
+			&i.PublicID,
+			&i.Definition,
+			&i.Form,
+			&i.State,
+			&i.Reopening,
+			&i.Data,
+			&i.CreatedAt,
+			&i.ServiceProviderID,
+			&i.ServiceProviderSiret,
+			&i.ServiceProviderType,
+			&i.TermsAccepted,
+			&i.DpoInformed,
+			&i.LastSubmittedAt,
+			&i.LastValidatedAt,
+			&i.ReopenedAt,
+			&i.AppliedAt,
+			&i.Version,
+			&i.OrganizationID,
+			&i.OrganizationExternalID,
+			&i.Siret,
+			&i.Name,
+			&i.InseePayload,
+			&i.PersonID,
+			&i.PersonExternalID,
+			&i.Uid,
+			&i.Email,
+			&i.GivenName,
+			&i.FamilyName,
+			&i.PhoneNumber,
+			&i.JobTitle,
+			&i.Habilitations,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

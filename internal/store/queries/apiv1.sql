@@ -1,13 +1,3 @@
--- name: RequestsByID :many
-select sqlc.embed(request), sqlc.embed(organization), sqlc.embed(person)
-from request
-join organization on organization.id = request.organization_id
-join person on person.id = request.applicant_id
-where request.id = any (@ids::bigint[]);
-
--- name: HabilitationsOfRequests :many
-select * from habilitation where request_id = any (@request_ids::bigint[]) order by id;
-
 -- name: EventsOfRequests :many
 -- DataPass's events of some requests. One that was inferred gives way to the webhook that told of it later.
 select h.id, h.request_id, h.event, h.at

@@ -1,3 +1,6 @@
+-- name: DeclaredEditors :many
+select editor from editor_link where request_id = @request_id and origin = 'declared' and until is null;
+
 -- name: EndDeclared :many
 -- Ends the declared links of a request to other editors than this one.
 update editor_link set until = @at

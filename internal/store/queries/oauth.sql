@@ -38,16 +38,17 @@ delete from access_token
 where sha256 in (select t.sha256 from access_token t where t.expires_at < @before limit @max_rows);
 
 -- name: PersonByIdentity :one
-select p.* from person_identity i join person p on p.id = i.person_id where i.issuer = @issuer and i.subject = @subject;
+select p.* from person p
+where p.id = (select i.person_id from person_identity i where i.issuer = @issuer and i.subject = @subject);
 
 -- name: PersonWithMemberships :many
--- The same with his organisations, a row each; one row without where he has none.
+-- The same with his organisations, a row each; one row without where he has none. The person is found first: as one
+-- more join, a plan could walk through everybody.
 select sqlc.embed(p), m.verified, o.id as organization_id, o.siret, o.name, o.insee_payload
-from person_identity i
-join person p on p.id = i.person_id
+from person p
 left join membership m on m.person_id = p.id
 left join organization o on o.id = m.organization_id
-where i.issuer = @issuer and i.subject = @subject
+where p.id = (select i.person_id from person_identity i where i.issuer = @issuer and i.subject = @subject)
 order by o.id;
 
 -- name: BindIdentity :exec

@@ -17,18 +17,40 @@ where r.source = @source and h.external_id = any (@external_ids::bigint[]);
 -- name: ExternalOrganizationName :one
 select name from organization where source = @source and external_id = @external_id;
 
--- name: RequestByID :one
-select sqlc.embed(request), sqlc.embed(organization), sqlc.embed(person)
-from request
-join organization on organization.id = request.organization_id
-join person on person.id = request.applicant_id
-where request.id = @id;
+-- name: WholeRequest :one
+-- A request with its holders and, as JSON, its habilitations, oldest first.
+select r.id, r.origin, r.source, r.external_id, r.public_id, r.definition, r.form, r.state, r.reopening, r.data, r.created_at,
+       r.service_provider_id, r.service_provider_siret, r.service_provider_type, r.terms_accepted, r.dpo_informed, r.last_submitted_at,
+       r.last_validated_at, r.reopened_at, r.applied_at, r.version,
+       o.id as organization_id, o.external_id as organization_external_id, o.siret, o.name, o.insee_payload,
+       p.id as person_id, p.external_id as person_external_id, p.uid, p.email, p.given_name, p.family_name, p.phone_number, p.job_title,
+       (select coalesce(json_agg(json_build_object(
+            'id', h.id, 'external_id', h.external_id, 'definition', h.definition, 'form', h.form, 'state', h.state, 'parent_id', h.parent_id,
+            'data', h.data, 'organization', h.organization, 'applicant', h.applicant, 'message', h.message, 'created_at', h.created_at) order by h.id), '[]')
+        from habilitation h where h.request_id = r.id)::json as habilitations
+from request r
+join organization o on o.id = r.organization_id
+join person p on p.id = r.applicant_id
+where r.id = @id;
+
+-- name: WholeRequests :many
+-- The same of several. (One asked for as a list of one would be planned at each call.)
+select r.id, r.origin, r.source, r.external_id, r.public_id, r.definition, r.form, r.state, r.reopening, r.data, r.created_at,
+       r.service_provider_id, r.service_provider_siret, r.service_provider_type, r.terms_accepted, r.dpo_informed, r.last_submitted_at,
+       r.last_validated_at, r.reopened_at, r.applied_at, r.version,
+       o.id as organization_id, o.external_id as organization_external_id, o.siret, o.name, o.insee_payload,
+       p.id as person_id, p.external_id as person_external_id, p.uid, p.email, p.given_name, p.family_name, p.phone_number, p.job_title,
+       (select coalesce(json_agg(json_build_object(
+            'id', h.id, 'external_id', h.external_id, 'definition', h.definition, 'form', h.form, 'state', h.state, 'parent_id', h.parent_id,
+            'data', h.data, 'organization', h.organization, 'applicant', h.applicant, 'message', h.message, 'created_at', h.created_at) order by h.id), '[]')
+        from habilitation h where h.request_id = r.id)::json as habilitations
+from request r
+join organization o on o.id = r.organization_id
+join person p on p.id = r.applicant_id
+where r.id = any (@ids::bigint[]);
 
 -- name: LockRequest :one
 select id from request where id = @id for update;
-
--- name: HabilitationsOf :many
-select * from habilitation where request_id = @request_id order by id;
 
 -- name: InsertRequest :one
 with made as (
@@ -45,7 +67,7 @@ with made as (
 )
 select id from made;
 
--- name: UpdateRequest :one
+-- name: UpdateRequest :exec
 -- Postings follow where words or definition changed.
 with before as (
     select r.id, r.words, r.definition from request r where r.id = @id
@@ -65,8 +87,7 @@ set definition = @definition, form = @form, state = @state, reopening = @reopeni
     terms_accepted = @terms_accepted, dpo_informed = @dpo_informed,
     last_submitted_at = @last_submitted_at, last_validated_at = @last_validated_at, reopened_at = @reopened_at,
     applied_at = @applied_at, updated_at = @updated_at, definition_set = @definition_set, words = @words::text[], version = version + 1
-where request.id = @id
-returning version;
+where request.id = @id;
 
 -- name: TouchApplied :exec
 -- An event changed nothing, but nothing older may be applied any more.
@@ -88,8 +109,8 @@ do update set uid = coalesce(excluded.uid, person.uid), email = excluded.email, 
               phone_number = excluded.phone_number, job_title = coalesce(nullif(excluded.job_title, ''), person.job_title), updated_at = now()
 returning id;
 
--- name: ReserveHabilitationIDs :many
-select nextval(pg_get_serial_sequence('habilitation', 'id'))::bigint from generate_series(1, @n::integer);
+-- name: ReserveHabilitationID :one
+select nextval(pg_get_serial_sequence('habilitation', 'id'))::bigint;
 
 -- name: InsertHabilitation :exec
 insert into habilitation (id, request_id, external_id, definition, form, state, parent_id, data, organization, applicant, message, created_at)
