@@ -99,7 +99,7 @@ func (ck checker) hubee() {
 	between(ck, "hubee.follow_every", h.FollowEvery, time.Second, 24*time.Hour)
 	between(ck, "hubee.check_after", h.CheckAfter, 0, time.Hour)
 	between(ck, "hubee.give_up_after", h.GiveUpAfter, time.Minute, 30*24*time.Hour)
-	between(ck, "hubee.keep", h.Keep, h.GiveUpAfter, 365*24*time.Hour)
+	between(ck, "hubee.keep", h.Keep, h.GiveUpAfter, 90*24*time.Hour) // what the families' pages may promise at most (qf-form.md, 7)
 }
 
 // maxClientSecrets: one while the other replaces it (franceconnect.md, FC-12).

@@ -146,6 +146,14 @@ func TestWithoutAFileHerIdentityGoesAloneWhereTheCommuneTakesIt(t *testing.T) {
 	if !strings.Contains(v.body, "votre identité seule, sans quotient familial") || !strings.Contains(v.body, "PERRIN") || strings.Contains(v.body, `id="quotient"`) {
 		t.Errorf("the review does not say what goes: %s", v.body)
 	}
+	// A commune that takes it no more gets none; one that takes it again does.
+	review := *v
+	w.passerelle(t, "folders", "wishes", demoCommune.SIRET+"-"+demoCommune.Branch)
+	mustDo(t, review.press(ctx, "/envoyer", nil))
+	if after := w.citizen.hubee.Totals().Folders; review.status != http.StatusConflict || after != before {
+		t.Errorf("where it is not taken any more: %d %q, %d folders more", review.status, review.heading(), after-before)
+	}
+	w.passerelle(t, "folders", "--identity-alone", "wishes", demoCommune.SIRET+"-"+demoCommune.Branch)
 	form := w.sends(t, v)
 	if form.Identity.FamilyName != "PERRIN" || form.V3 != nil || form.V2 != nil {
 		t.Errorf("HubEE holds %+v", form)

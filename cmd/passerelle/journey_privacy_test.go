@@ -246,6 +246,21 @@ func TestTracesTellWhoseDataWasAskedForWhomWithoutANameForThirtySixMonths(t *tes
 			mustDo(t, err)
 		}
 	}
+	// What cannot be written down is neither shown nor sent.
+	review := w.arrives(t, "garrigue", pageReview)
+	id, page := transaction(t, review), review.at.String()
+	_, err := w.hub.pool.Exec(t.Context(), `alter table journey_trace add constraint full_disk check (false) not valid`)
+	mustDo(t, err)
+	if lost := w.arrives(t, "fontanel", "La demande a été interrompue"); strings.Contains(lost.body, "FONTANEL") || strings.Contains(w.opened(t, lost), "FONTANEL") {
+		t.Error("data that no trace tells of is shown, or kept")
+	}
+	mustDo(t, review.press(t.Context(), "/envoyer", nil))
+	if n := w.count(t, `select count(*) from folder where id = $1`, id); n != 0 || review.status != http.StatusServiceUnavailable {
+		t.Errorf("%d folders are sent that no trace tells of; she reads %d %q", n, review.status, review.heading())
+	}
+	_, err = w.hub.pool.Exec(t.Context(), `alter table journey_trace drop constraint full_disk`)
+	mustDo(t, err, review.open(t.Context(), page))
+	w.sends(t, review)
 	for _, wrong := range [][]string{{"--since", "hier"}, {"--siret", "1"}, {"x"}} {
 		var out bytes.Buffer
 		if status := run(t.Context(), environment{stdout: &out, stderr: &out}, append([]string{"traces", "--config", w.settings}, wrong...)); status != 2 {

@@ -353,6 +353,9 @@ func (s *Service) send(ctx context.Context, t Ticket) error {
 	if err != nil {
 		return err
 	}
+	if c.Family == nil && !r.IdentityAlone { // it does not take that any more
+		return ErrClosed
+	}
 	form := qfform.Form{Reference: text(j.Reference), ExternalID: c.Entry.ExternalID, Identity: *c.Identity, Family: c.Family, Recipient: r.Name, At: s.Now()}
 	files, err := form.Files()
 	if err != nil {
