@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -81,15 +80,7 @@ func openJourneyBench(t *testing.T, database string, communes int) (*world, []st
 	w.datapass.AddSubscription(datapasstest.Subscription{Definition: "formulaire_qf", URL: w.publicURL + "/webhooks/datapass/" + demoSource, Secret: w.secret})
 	var pages []string
 	for n := range communes {
-		f := datapasstest.FormulaireQF()
-		f.ID, f.PublicID, f.Organization = 0, "", datapasstest.Invented(n).Organization
-		f.Fields["contact_metier_email"] = datapasstest.Text(fmt.Sprintf("enfance@commune-%d.test", n)) // HubEE takes short ends only
-		r, err := w.datapass.Create(t.Context(), f)
-		mustDo(t, err)
-		_, submitted := w.datapass.Submit(t.Context(), r.ID)
-		_, approved := w.datapass.Approve(t.Context(), r.ID, datapasstest.Approval{})
-		mustDo(t, submitted, approved)
-		pages = append(pages, w.publicURL+"/collectivites/"+f.Organization.SIRET)
+		pages = append(pages, w.publicURL+"/collectivites/"+w.applyForCommune(t, n))
 	}
 	w.awaitCommunes(t, communes)
 	w.citizen.particulier.SetSwitches(func(s *apiparticuliertest.Switches) { s.FCPerMinute, s.FCPerHour, s.KeyPerMinute = -1, -1, -1 })
@@ -97,6 +88,20 @@ func openJourneyBench(t *testing.T, database string, communes int) (*world, []st
 		s.SetLatency(partnertest.FixedLatency(partnerLatency))
 	}
 	return w, pages
+}
+
+// applyForCommune has DataPass approve an invented commune, and gives its SIRET.
+func (w *world) applyForCommune(t *testing.T, n int) string {
+	t.Helper()
+	f := datapasstest.FormulaireQF()
+	f.ID, f.PublicID, f.Organization = 0, "", datapasstest.Invented(n).Organization
+	f.Fields["contact_metier_email"] = datapasstest.Text(fmt.Sprintf("enfance@commune-%d.test", n)) // HubEE takes short ends only
+	r, err := w.datapass.Create(t.Context(), f)
+	mustDo(t, err)
+	_, submitted := w.datapass.Submit(t.Context(), r.ID)
+	_, approved := w.datapass.Approve(t.Context(), r.ID, datapasstest.Approval{})
+	mustDo(t, submitted, approved)
+	return f.Organization.SIRET
 }
 
 // awaitCommunes plays HubEE's staff until so many communes receive.
@@ -145,25 +150,8 @@ func benchVisit(ctx context.Context, w *world, times http.RoundTripper, page, ci
 	if found == nil {
 		return errors.New("no reference is shown")
 	}
-	held := w.citizen.hubee.Folders("Formulaire-QF-" + found[1])
-	if len(held) != 1 || !held[0].Complete() {
-		return fmt.Errorf("HubEE has %d folders of that reference", len(held))
-	}
-	content, _ := w.citizen.hubee.File(held[0].Attachments[0].ID)
-	var form struct {
-		Identity struct {
-			FamilyName string `json:"family_name"`
-		} `json:"pivot_identity"`
-	}
-	switch err := json.Unmarshal(content, &form); {
-	case err != nil:
-		return err
-	case form.Identity.FamilyName != name:
-		return errors.New("the folder is another citizen's")
-	case !strings.Contains(held[0].Cases[0].Recipient, page[strings.LastIndex(page, "/")+1:]):
-		return errors.New("the folder went to another commune")
-	}
-	return nil
+	_, err := w.folderOf(found[1], name, page[strings.LastIndex(page, "/")+1:])
+	return err
 }
 
 // TestBenchJourney sends 25 citizens a second through the whole journey: none

@@ -33,7 +33,7 @@ func (h *hub) openJourneys(pages *citizen.Handler) *citizen.Journeys {
 		Store: h.store, Registry: h.registry, Gate: h.store.Gate(), Identity: h.identity, Quotients: h.quotients, Now: h.now, Log: h.log,
 		Settings: journey.Settings{
 			Idle: c.Idle, Egress: c.Egress, PerMinute: c.PerMinute, PerHour: c.PerHour, PerHabilitation: c.PerHabilitation,
-			FormScopes: c.FormScopes, Location: paris,
+			FormScopes: c.FormScopes, Location: paris, Limits: journey.DefaultLimits(),
 		},
 		Count: func(step, outcome string) { steps.WithLabelValues(step, outcome).Inc() },
 	}

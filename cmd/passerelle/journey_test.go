@@ -8,19 +8,13 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"text/tabwriter"
 	"time"
 
-	"github.com/chromedp/chromedp"
 	"github.com/google/uuid"
 
 	"github.com/passerelle-hub/passerelle/connectors/apiparticulier/apiparticuliertest"
-	"github.com/passerelle-hub/passerelle/connectors/franceconnect/franceconnecttest"
-	"github.com/passerelle-hub/passerelle/connectors/partnertest"
-	"github.com/passerelle-hub/passerelle/httpapi/apitest"
 	"github.com/passerelle-hub/passerelle/internal/journey"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
@@ -35,6 +29,7 @@ func openJourneys(t *testing.T, log *lockedBuffer, change ...func(*hub)) *world 
 	mustDo(t, os.WriteFile(w.settings, append(settings, []byte(`journeys: {per_minute: 0, per_hour: 0, per_habilitation: 0}
 rate_limits: {per_address: 10000, per_visitor: 10000}
 `)...), 0o600))
+	w.citizen.particulier.SetSwitches(func(s *apiparticuliertest.Switches) { s.FCPerMinute, s.FCPerHour = -1, -1 }) // one test is many citizens
 	w.startHub(t, log, change...)
 	mustDo(t, w.join(t.Context()))
 	if _, err := w.openCommune(t.Context()); err != nil {
@@ -312,138 +307,5 @@ func TestWhenTheLimitsAreUsedUpACitizenWaitsInLineBeforeSheLeaves(t *testing.T) 
 	}
 	if err := last.open(ctx, last.at.String()+"?actualisation=manuelle"); err != nil || last.header.Get("Refresh") != "" {
 		t.Errorf("it cannot be stopped: %v", err)
-	}
-}
-
-// TestFaultMatrixOfAJourney: each fault of each call has true advice, and nothing
-// is left of her.
-func TestFaultMatrixOfAJourney(t *testing.T) {
-	t.Parallel()
-	w := openJourneys(t, &lockedBuffer{})
-	fc, ap := w.citizen.franceconnect, w.citizen.particulier
-	const token, userinfo, question = partnertest.Route("POST /api/v2/token"), partnertest.Route("GET /api/v2/userinfo"), partnertest.Route("GET /v3/dss/quotient_familial/france_connect")
-	at := func(s *partnertest.Server, f partnertest.Fault) func() error {
-		return func() error { s.Inject(f); return nil }
-	}
-	bad := func(what franceconnecttest.Misbehaviour) func() error {
-		return func() error { return fc.Misbehave(franceconnecttest.Bad{What: what, Times: 1}) }
-	}
-	fails := func(name string, times int) func() error {
-		return func() error { return ap.FailNext(apiparticuliertest.Order{Name: name, Times: times}) }
-	}
-	const down, doubtful, again = "FranceConnect ne répond pas", "Votre identification n’a pas pu être vérifiée", "Le retour de FranceConnect a pris trop de temps"
-	const caf = "La Caf ou la MSA ne répond pas"
-	table := []struct {
-		name, citizen string
-		fault         func() error
-		page          string
-	}{
-		{"token: 500", "fontanel", at(fc.Server, partnertest.Status(token, 500).For(1)), down},
-		{"token: reset", "fontanel", at(fc.Server, partnertest.ResetBefore(token).For(1)), down},
-		{"token: answer lost", "fontanel", at(fc.Server, partnertest.ResetAfter(token).For(1)), down},
-		{"token: half a body", "fontanel", at(fc.Server, partnertest.HalfBody(token).For(1)), down},
-		{"userinfo: 500", "fontanel", at(fc.Server, partnertest.Status(userinfo, 500).For(2)), down},
-		{"id_token: wrong nonce", "fontanel", bad(franceconnecttest.WrongNonce), doubtful},
-		{"id_token: alg none", "fontanel", bad(franceconnecttest.AlgNone), doubtful},
-		{"id_token: expired", "fontanel", bad(franceconnecttest.Expired), doubtful},
-		{"userinfo: another subject", "fontanel", bad(franceconnecttest.OtherSubject), doubtful},
-		{"callback: without iss", "fontanel", bad(franceconnecttest.CallbackNoIss), doubtful},
-		{"callback: server_error", "fontanel", bad(franceconnecttest.CallbackServer), down},
-		{"quotient: 502 once", "fontanel", fails("unavailable", 1), pageReview},
-		{"quotient: 502 always", "fontanel", fails("unavailable", 3), caf},
-		{"quotient: 504 always", "fontanel", fails("timeout", 3), caf},
-		{"quotient: half a body once", "fontanel", at(ap.Server, partnertest.HalfBody(question).For(1)), pageReview},
-		{"quotient: reset once", "fontanel", at(ap.Server, partnertest.ResetBefore(question).For(1)), pageReview},
-		{"quotient: HTML always", "fontanel", at(ap.Server, partnertest.HTML(question, 502).For(3)), caf},
-		{"quotient: 409 once", "fontanel", at(ap.Server, partnertest.Answer(question, 409, "application/json", `{"errors":[{"code":"00015","title":"Conflit","detail":"x"}]}`).For(1)), pageReview},
-		{"quotient: 503", "fontanel", fails("maintenance", 1), "Le service de la Caf et de la MSA est en maintenance"},
-		{"quotient: dead token", "fontanel", fails("fc_unknown", 1), "L’autorisation de FranceConnect n’est plus valable"},
-		{"quotient: rights", "fontanel", fails("scopes", 1), "Votre collectivité ne peut pas recevoir votre quotient familial pour le moment"},
-		{"quotient: our question", "fontanel", fails("malformed", 1), "Notre demande n’a pas été comprise"},
-		{"no file", "perrin", nil, "Aucun dossier d’allocations à votre nom"},
-		{"no fund", "kowalczyk", nil, "Vous n’êtes rattaché à aucune caisse"},
-		{"not recognised", "marchand", nil, "La Caf et la MSA ne vous ont pas reconnu"},
-		{"a name that is refused", "leboeuf", nil, "Votre identité n’a pas pu être recherchée"},
-		{"MSA", "garrigue", nil, pageReview},
-		{"born on a day that nobody knows", "sissoko", nil, pageReview},
-	}
-	var out strings.Builder
-	tab := tabwriter.NewWriter(&out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tab, "fault\tpage\tafter\tcalls")
-	for _, c := range table {
-		fc.ClearFaults()
-		fc.Behave()
-		fc.EndSessions()
-		ap.ClearFaults()
-		ap.ClearFailures()
-		ap.ClearCache()
-		ap.ClearLocks()
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-		v := newVisitor()
-		mustDo(t, v.open(ctx, w.communePage()), v.press(ctx, "/demarrer", nil))
-		if c.fault != nil {
-			mustDo(t, c.fault())
-		}
-		before, begun := ap.Count(question), time.Now()
-		err := errors.Join(v.identify(ctx, c.citizen), v.until(ctx, c.page))
-		fmt.Fprintf(tab, "%s\t%s\t%s\t%d\n", c.name, v.heading(), time.Since(begun).Round(100*time.Millisecond), ap.Count(question)-before)
-		if err != nil {
-			t.Errorf("%s: %v", c.name, err)
-		}
-		if c.page != pageReview {
-			if !strings.Contains(v.body, "attestation") || !strings.Contains(v.body, "Rien n’a été transmis") {
-				t.Errorf("%s: no true advice", c.name)
-			}
-			id, _ := uuid.Parse(filepath.Base(v.at.Path))
-			if _, err := w.hub.store.Folder(ctx, id); !errors.Is(err, store.ErrNotFound) {
-				t.Errorf("%s: something was sent", c.name)
-			}
-		}
-		cancel()
-	}
-	_ = tab.Flush()
-	t.Log("\n" + out.String())
-}
-
-func TestInABrowserACitizenSendsHerQuotientAt360Pixels(t *testing.T) {
-	t.Parallel()
-	tab := browser(t)
-	w := openJourneys(t, &lockedBuffer{})
-	shots := os.Getenv("PASSERELLE_BENCH_SHOTS") // a folder for screenshots
-	shot := func(name string) {
-		if width := look(t, tab, chromedp.Evaluate[int](`document.documentElement.scrollWidth`)); width > 360 {
-			t.Errorf("%s is %d pixels wide on a phone of 360", name, width)
-		}
-		if lang := look(t, tab, chromedp.Evaluate[string](`document.documentElement.lang`)); lang != "fr" {
-			t.Errorf("%s: lang %q", name, lang)
-		}
-		apitest.Audit(t, tab, name)
-		look(t, tab, chromedp.EmulateViewport(360, 740))
-		if shots != "" {
-			png := look(t, tab, chromedp.FullScreenshot(100))
-			mustDo(t, os.WriteFile(filepath.Join(shots, name+".png"), png, 0o600))
-		}
-	}
-	look(t, tab, chromedp.EmulateViewport(360, 740))
-	look(t, tab, chromedp.Navigate(w.communePage()))
-	shot("1-commune")
-	look(t, tab, chromedp.Click(".fr-connect"))
-	look(t, tab, chromedp.WaitVisible("#citizen-fontanel"))
-	look(t, tab, chromedp.Click("#citizen-fontanel"))
-	look(t, tab, chromedp.Click(`button[value="choose"]`))
-	look(t, tab, chromedp.WaitVisible(`button[value="continue"]`))
-	look(t, tab, chromedp.Click(`button[value="continue"]`))
-	look(t, tab, chromedp.WaitVisible("#quotient"))
-	shot("2-review")
-	look(t, tab, chromedp.Click(`form[action$="/envoyer"] button`))
-	look(t, tab, chromedp.WaitVisible("#reference"))
-	here := look(t, tab, chromedp.Location())
-	look(t, tab, chromedp.Navigate(here+"?actualisation=manuelle")) // as one who stops the page coming again: it holds still to be looked at
-	shot("3-sent")
-	look(t, tab, chromedp.Navigate(here))
-	look(t, tab, chromedp.WaitVisible(".fr-alert--success"))
-	shot("4-arrived")
-	if text := look(t, tab, chromedp.Text("h1")); text != pageSent {
-		t.Errorf("at the end: %q", text)
 	}
 }

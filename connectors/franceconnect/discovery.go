@@ -160,11 +160,18 @@ func (p *Provider) fetch(ctx context.Context, previous metadata) (metadata, erro
 }
 
 // keysDoer names the call in the log: the key set is fetched for whoever asked.
+// It asks again once when there was no connection: without the set nobody is
+// believed for a while (franceconnect.md, 6: "test again").
 type keysDoer struct{ next connectors.HTTPDoer }
 
-// Do sends the request.
+// Do sends the request, which has no body.
 func (k keysDoer) Do(req *http.Request) (*http.Response, error) {
-	return k.next.Do(req.WithContext(outbound.WithRoute(req.Context(), "jwks_uri")))
+	req = req.WithContext(outbound.WithRoute(req.Context(), "jwks_uri"))
+	resp, err := k.next.Do(req) //nolint:bodyclose // the caller's
+	if err != nil && unconnected(err) && req.Context().Err() == nil {
+		return k.next.Do(req)
+	}
+	return resp, err
 }
 
 // Health reads the discovery document and the key set, both cached: it asks

@@ -77,10 +77,15 @@ func (p *Provider) userinfo(ctx context.Context, found metadata, token string) (
 // disconnected reports a call that failed for want of a connection, not of time.
 func disconnected(err error) bool {
 	var e *connectors.Error
-	if !errors.As(err, &e) || e.Err == nil || errors.Is(err, outbound.ErrCircuitOpen) {
+	return errors.As(err, &e) && e.Err != nil && unconnected(e.Err)
+}
+
+// unconnected is disconnected for an error of the client itself.
+func unconnected(err error) bool {
+	if errors.Is(err, outbound.ErrCircuitOpen) {
 		return false
 	}
-	switch outbound.ErrorClass(e.Err) {
+	switch outbound.ErrorClass(err) {
 	case outbound.ClassDNS, outbound.ClassRefused, outbound.ClassConnectTimeout, outbound.ClassReset:
 		return true
 	}

@@ -4,50 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 )
-
-// Browser opens a real Chromium with a profile of its own; its tab is the context
-// of chromedp's actions, for limit at most.
-func Browser(t testing.TB, limit time.Duration) context.Context {
-	t.Helper()
-	program := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			program = path
-			break
-		}
-	}
-	if program == "" {
-		t.Skip("no Chromium: make setup installs Debian's")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
-	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(stop)
-	tab, closeTab := chromedp.NewContext(allocator)
-	t.Cleanup(closeTab)
-	limited, cancel := context.WithTimeout(tab, limit)
-	t.Cleanup(cancel)
-	return limited
-}
-
-// Look does one thing in the browser and gives what it shows.
-func Look[T any](t testing.TB, tab context.Context, action chromedp.Action[T]) T {
-	t.Helper()
-	got, err := chromedp.Run(tab, action)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got
-}
 
 // Widths are those at which pages are looked at: a phone's and a desk's.
 var Widths = []int64{360, 1280}

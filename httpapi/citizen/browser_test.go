@@ -3,10 +3,7 @@ package citizen_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +13,6 @@ import (
 	"github.com/passerelle-hub/passerelle/httpapi/apitest"
 )
 
-// With PASSERELLE_SCREENSHOTS, a folder, every page is kept there as a picture.
 func TestNoPageHasAFaultThatKeepsPeopleOut(t *testing.T) {
 	t.Parallel()
 	tab := apitest.Browser(t, 5*time.Minute)
@@ -25,17 +21,7 @@ func TestNoPageHasAFaultThatKeepsPeopleOut(t *testing.T) {
 	for i, path := range pages {
 		apitest.Look(t, tab, chromedp.Navigate(s.url+path))
 		apitest.Audit(t, tab, path)
-		dir := os.Getenv("PASSERELLE_SCREENSHOTS")
-		if dir == "" {
-			continue
-		}
-		for _, width := range apitest.Widths {
-			apitest.Look(t, tab, chromedp.EmulateViewport(width, 800))
-			picture := apitest.Look(t, tab, chromedp.FullScreenshot(100))
-			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%02d-%d.png", i, width)), picture, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
+		apitest.Keep(t, tab, fmt.Sprintf("%02d", i))
 	}
 }
 
@@ -72,16 +58,7 @@ func TestACommuneIsFoundByKeyboardWhileItIsTyped(t *testing.T) {
 // arrives waits until the browser is at an address that ends so.
 func arrives(t *testing.T, tab context.Context, want string) {
 	t.Helper()
-	var at string
-	for range 300 {
-		// Between two pages there is none to ask.
-		got, err := chromedp.Run(tab, chromedp.Location())
-		if at = got; err == nil && strings.HasSuffix(at, want) {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatalf("the browser is at %s, not at %s", at, want)
+	apitest.Await(t, tab, fmt.Sprintf("location.href.endsWith(%q)", want))
 }
 
 func TestTheTabKeyGoesThroughACommunesPageInItsOrder(t *testing.T) {

@@ -78,7 +78,7 @@ func (s *Service) Depart(ctx context.Context, t Ticket) (Departure, error) {
 	d, err := s.depart(ctx, t)
 	switch {
 	case errors.Is(err, ErrClosed):
-		if failed := s.fail(ctx, t, FailedClosed, nil, ""); failed != nil {
+		if failed := s.fail(ctx, t, store.JourneyEntered, FailedClosed, nil, ""); failed != nil {
 			return d, failed
 		}
 		s.count("depart", "closed")
@@ -118,7 +118,7 @@ func (s *Service) depart(ctx context.Context, t Ticket) (Departure, error) {
 	address, err := s.Identity.Authorize(ctx, connectors.Authorization{State: state, Nonce: nonce, Scopes: scopes})
 	if err != nil {
 		s.Log.Warn().Err(err).Str("correlation", connectors.Correlation(ctx)).Msg("the identity provider has no address to go to")
-		if err := s.fail(ctx, t, FailedIdentity, nil, ""); err != nil {
+		if err := s.fail(ctx, t, store.JourneyEntered, FailedIdentity, nil, ""); err != nil {
 			return Departure{}, err
 		}
 		return Departure{}, ErrStep
@@ -238,7 +238,7 @@ func (s *Service) comeBack(ctx context.Context, cb Callback, key func(uuid.UUID)
 			return err
 		}
 		nonce, receiver = c.Nonce, j.ReceiverID
-		by := now.Add(exchangeLimit + budget + grace)
+		by := now.Add(s.Settings.Limits.Silence)
 		j.State, j.FetchBy, j.KeyHash = store.JourneyFetching, &by, next.Key.hash()
 		j.ExpiresAt = now.Add(s.Settings.Idle)
 		c.Nonce = ""
@@ -288,8 +288,9 @@ func (s *Service) reviewed(ctx context.Context, t Ticket, who connectors.Citizen
 	}, store.JourneyFetching)
 }
 
-// fail records why it went wrong, and wipes what she is not to see any more.
-func (s *Service) fail(ctx context.Context, t Ticket, why Failure, identity *connectors.PivotIdentity, idToken string) error {
+// fail records why it went wrong in a state, and wipes what she is not to see any
+// more. A transaction that went on meanwhile stays as it is.
+func (s *Service) fail(ctx context.Context, t Ticket, in string, why Failure, identity *connectors.PivotIdentity, idToken string) error {
 	return s.change(ctx, t, func(j *store.Journey, c *content) error {
 		j.State, j.Failure, j.FetchBy, j.Reference = store.JourneyFailed, string(why), nil, nil
 		j.Line, j.QueuedAt, j.SeenAt = nil, nil, nil
@@ -298,5 +299,5 @@ func (s *Service) fail(ctx context.Context, t Ticket, why Failure, identity *con
 		}
 		*c = content{Entry: c.Entry, IDToken: idToken, Identity: identity}
 		return nil
-	}, store.JourneyEntered, store.JourneyFetching)
+	}, in)
 }

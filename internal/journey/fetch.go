@@ -15,15 +15,24 @@ import (
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
-// Times of a fetch (api-particulier.md, AP-2; franceconnect.md, FC-6).
+// Limits are the times of a fetch.
+type Limits struct {
+	Exchange time.Duration // code, key set and userinfo
+	Budget   time.Duration // from the token to an answer
+	Attempt  time.Duration // of one question
+	Backoff  time.Duration // before the second; it doubles
+	Silence  time.Duration // a fetch that did not show itself for so long died with its process
+}
+
+// DefaultLimits are those of api-particulier.md, AP-2, and franceconnect.md, FC-6.
+func DefaultLimits() Limits {
+	return Limits{Exchange: 15 * time.Second, Budget: 45 * time.Second, Attempt: 20 * time.Second, Backoff: time.Second, Silence: 15 * time.Second}
+}
+
 const (
-	exchangeLimit = 15 * time.Second // code, key set and userinfo
-	budget        = 45 * time.Second // from the token to an answer
-	attemptLimit  = 20 * time.Second
-	maxAttempts   = 3
-	grace         = 5 * time.Second // to write what came of it
-	firstBackoff  = time.Second
-	pollLease     = 150 * time.Millisecond
+	maxAttempts = 3
+	grace       = 5 * time.Second // to write what came of it
+	pollLease   = 150 * time.Millisecond
 )
 
 // errLate: no attempt starts any more for this token.
@@ -33,8 +42,9 @@ var errLate = errors.New("journey: the token's time is over")
 // under her key.
 func (s *Service) fetch(ctx context.Context, t Ticket, receiver int64, cb connectors.Callback) {
 	log := s.Log.With().Str("correlation", connectors.Correlation(ctx)).Str("journey", t.ID.String()).Logger()
-	ctx, cancel := context.WithTimeout(ctx, exchangeLimit+budget)
+	ctx, cancel := context.WithTimeout(ctx, s.Settings.Limits.Exchange+s.Settings.Limits.Budget)
 	defer cancel()
+	defer s.showFetch(ctx, t.ID, log)()
 	result, err := s.ask(ctx, receiver, cb, log)
 	write, done := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer done()
@@ -54,12 +64,34 @@ func (s *Service) fetch(ctx context.Context, t Ticket, receiver int64, cb connec
 		if why.lastsForHer() { // she sees it, or sends it alone
 			identity = &result.who.Identity
 		}
-		err = s.fail(write, t, why, identity, result.who.IDToken.Reveal())
+		err = s.fail(write, t, store.JourneyFetching, why, identity, result.who.IDToken.Reveal())
 	}
 	s.count("fetch", outcome)
 	if err != nil && !errors.Is(err, ErrStep) && !errors.Is(err, ErrGone) { // she may have left meanwhile
 		log.Error().Err(err).Msg("what came of a journey could not be written")
 	}
+}
+
+// showFetch keeps a fetch from being taken for dead, until the answer is called.
+func (s *Service) showFetch(ctx context.Context, id uuid.UUID, log zerolog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		tick := time.NewTicker(s.Settings.Limits.Silence / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if err := s.Store.ShowFetch(ctx, id, s.Now().Add(s.Settings.Limits.Silence)); err != nil && ctx.Err() == nil {
+					log.Warn().Err(err).Msg("a fetch could not show that it lives")
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-over }
 }
 
 type answer struct {
@@ -81,7 +113,7 @@ func (s *Service) ask(ctx context.Context, receiver int64, cb connectors.Callbac
 	if a.scopes, a.right, err = s.covers(ctx, receiver); err != nil {
 		return a, err
 	}
-	exchange, cancel := context.WithTimeout(ctx, exchangeLimit)
+	exchange, cancel := context.WithTimeout(ctx, s.Settings.Limits.Exchange)
 	a.who, err = s.Identity.Exchange(exchange, cb)
 	cancel()
 	if err != nil {
@@ -95,7 +127,7 @@ func (s *Service) ask(ctx context.Context, receiver int64, cb connectors.Callbac
 		log.WithLevel(level).Err(err).Msg("who she is could not be found out")
 		return a, err
 	}
-	until := a.who.TokenAt.Add(budget)
+	until := a.who.TokenAt.Add(s.Settings.Limits.Budget)
 	q := connectors.QuotientQuestion{Token: a.who.Token, TokenBy: a.who.TokenBy, Recipient: a.receiver.Siret, Scopes: a.scopes}
 	ctx, cancel = context.WithTimeout(ctx, until.Sub(s.Now()))
 	defer cancel()
@@ -131,7 +163,7 @@ func (s *Service) patiently(ctx context.Context, q connectors.QuotientQuestion, 
 			}
 		}
 		log.WithLevel(level).Str("cause", string(why.Cause)).Str("code", why.Code).Str("request_id", why.RequestID).Int("attempt", attempt).Str("siret", q.Recipient).Str("class", string(connectors.ClassOf(err))).Msg("no quotient")
-		wait, again := pause(err, attempt)
+		wait, again := pause(err, attempt, s.Settings.Limits.Backoff)
 		if next := s.Now().Add(wait); !again || attempt >= maxAttempts || !next.Before(q.TokenBy) || !next.Before(until) {
 			return got, err
 		}
@@ -143,9 +175,9 @@ func (s *Service) patiently(ctx context.Context, q connectors.QuotientQuestion, 
 	}
 }
 
-// pause says whether to ask again, and when: with full jitter, from a second up,
-// or when the partner says.
-func pause(err error, attempt int) (time.Duration, bool) {
+// pause says whether to ask again, and when: with full jitter that doubles from
+// the first backoff, or when the partner says.
+func pause(err error, attempt int, first time.Duration) (time.Duration, bool) {
 	var partner *connectors.Error
 	after := time.Duration(0)
 	if errors.As(err, &partner) {
@@ -156,10 +188,10 @@ func pause(err error, attempt int) (time.Duration, bool) {
 	default:
 		return 0, false
 	}
-	window := firstBackoff << (attempt - 1)
+	window := first << (attempt - 1)
 	jitter := time.Duration(rand.Int64N(int64(window))) //nolint:gosec // spreads calls, protects nothing
 	if causeOf(err) == connectors.QuotientBusy {
-		jitter += firstBackoff // 1 to 2 s: the other call needs its time
+		jitter += first // 1 to 2 s: the other call needs its time
 	}
 	return after + jitter, true
 }
@@ -183,7 +215,7 @@ func (s *Service) once(ctx context.Context, q connectors.QuotientQuestion) (conn
 	if !s.Now().Before(q.TokenBy) {
 		return connectors.QuotientAnswer{}, errLate
 	}
-	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+	ctx, cancel := context.WithTimeout(ctx, s.Settings.Limits.Attempt)
 	defer cancel()
 	got, err := s.Quotients.ByFranceConnect(ctx, q)
 	if err != nil && causeOf(err) == "" { // a transport fault, or a deadline
@@ -207,7 +239,7 @@ func (s *Service) turn(ctx context.Context, recipient string, tokenBy time.Time)
 		return nil, errLate
 	}
 	for {
-		release, ok, err := s.Gate.Lock(ctx, "quotient/"+recipient, attemptLimit+grace)
+		release, ok, err := s.Gate.Lock(ctx, "quotient/"+recipient, s.Settings.Limits.Attempt+grace)
 		if err != nil {
 			<-mine
 			return nil, err

@@ -36,6 +36,7 @@ type Settings struct {
 	FormScopes []string
 	// Location is where months begin: Europe/Paris.
 	Location *time.Location
+	Limits   Limits
 }
 
 // Service runs journeys. Its fields are set once.
@@ -237,7 +238,7 @@ func (s *Service) See(ctx context.Context, t Ticket) (View, error) {
 	}
 	if j.State == store.JourneyFetching && j.FetchBy != nil && s.Now().After(*j.FetchBy) {
 		// Whoever fetched is dead: its process was killed.
-		if err := s.fail(ctx, t, FailedInterrupted, nil, ""); err != nil && !errors.Is(err, ErrStep) {
+		if err := s.fail(ctx, t, store.JourneyFetching, FailedInterrupted, nil, ""); err != nil && !errors.Is(err, ErrStep) {
 			return View{}, err
 		}
 		if j, err = s.find(ctx, t); err != nil {

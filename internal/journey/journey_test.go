@@ -100,7 +100,7 @@ func TestOnlyPassingFaultsAreAskedAgain(t *testing.T) {
 		connectors.QuotientToken: false, connectors.QuotientRights: false, connectors.QuotientOurs: false,
 	}
 	for cause, want := range again {
-		wait, got := pause(&connectors.QuotientError{Cause: cause, Err: &connectors.Error{After: 3 * time.Second}}, 1)
+		wait, got := pause(&connectors.QuotientError{Cause: cause, Err: &connectors.Error{After: 3 * time.Second}}, 1, time.Second)
 		if got != want || got && (wait < 3*time.Second || wait > 6*time.Second) {
 			t.Errorf("%s: again %v after %v", cause, got, wait)
 		}

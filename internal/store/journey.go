@@ -78,6 +78,11 @@ func (t *Tx) SaveJourney(ctx context.Context, j Journey) error {
 	})
 }
 
+// ShowFetch moves the time after which a fetch is taken for dead.
+func (s *Store) ShowFetch(ctx context.Context, id uuid.UUID, by time.Time) error {
+	return s.q.ShowFetch(ctx, &by, id)
+}
+
 // TouchJourney keeps one that is in use, unless that was done after stale.
 func (s *Store) TouchJourney(ctx context.Context, id uuid.UUID, expires, stale time.Time) error {
 	return s.q.TouchJourney(ctx, expires, id, stale)

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
@@ -91,6 +92,13 @@ func (s *Server) sign(typ string, claims map[string]any, how Misbehaviour, secre
 		if key, err = jose.GenerateKey(jose.ES256); err != nil {
 			return "", err
 		}
+	case WrongSignature:
+		signed, err := key.Sign(typ, claims)
+		if err != nil {
+			return "", err
+		}
+		other, err := key.Sign(typ, map[string]any{"iat": s.Now().Unix()})
+		return signed[:strings.LastIndex(signed, ".")] + other[strings.LastIndex(other, "."):], err
 	}
 	return key.Sign(typ, claims)
 }

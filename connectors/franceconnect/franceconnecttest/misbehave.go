@@ -17,6 +17,7 @@ const (
 	AlgHS256        Misbehaviour = "alg_hs256"          // id_token, userinfo: signed with the client's secret
 	AlgNone         Misbehaviour = "alg_none"           // id_token, userinfo
 	UnknownKID      Misbehaviour = "unknown_kid"        // id_token, userinfo
+	WrongSignature  Misbehaviour = "wrong_signature"    // id_token, userinfo: of another text
 	Expired         Misbehaviour = "expired"            // id_token, userinfo
 	LowACR          Misbehaviour = "low_acr"            // id_token
 	WrongHash       Misbehaviour = "wrong_at_hash"      // id_token
@@ -44,7 +45,7 @@ const (
 var places = map[Misbehaviour][]Place{
 	WrongNonce: {InIDToken}, LowACR: {InIDToken}, WrongHash: {InIDToken},
 	WrongAudience: {InIDToken, InUserinfo}, WrongIssuer: {InIDToken, InUserinfo}, AlgHS256: {InIDToken, InUserinfo},
-	AlgNone: {InIDToken, InUserinfo}, UnknownKID: {InIDToken, InUserinfo}, Expired: {InIDToken, InUserinfo},
+	AlgNone: {InIDToken, InUserinfo}, UnknownKID: {InIDToken, InUserinfo}, WrongSignature: {InIDToken, InUserinfo}, Expired: {InIDToken, InUserinfo},
 	OtherSubject: {InUserinfo}, PlainJSON: {InUserinfo}, NoBirthplace: {InUserinfo}, NoFamilyName: {InUserinfo},
 	CallbackNoIss: {InCallback}, CallbackIss: {InCallback}, CallbackState: {InCallback}, CallbackServer: {InCallback},
 	CallbackUnready: {InCallback},

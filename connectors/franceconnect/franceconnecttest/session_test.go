@@ -115,6 +115,7 @@ func TestFS9BadAnswersAreGivenOnDemandAndRefused(t *testing.T) {
 		{WrongIssuer, InIDToken, 1}: jose.ErrIssuer, {WrongIssuer, InUserinfo, 1}: jose.ErrIssuer,
 		{AlgHS256, InIDToken, 1}: jose.ErrAlgorithm, {AlgHS256, InUserinfo, 1}: jose.ErrAlgorithm,
 		{UnknownKID, InIDToken, 1}: jose.ErrUnknownKey, {UnknownKID, InUserinfo, 1}: jose.ErrUnknownKey,
+		{WrongSignature, InIDToken, 1}: jose.ErrSignature, {WrongSignature, InUserinfo, 1}: jose.ErrSignature,
 		{Expired, InIDToken, 1}: jose.ErrExpired, {Expired, InUserinfo, 1}: jose.ErrExpired,
 		{LowACR, InIDToken, 1}: jose.ErrACR, {WrongHash, InIDToken, 1}: jose.ErrAccessTokenHash,
 	} {

@@ -358,6 +358,16 @@ func (q *Queries) SaveJourney(ctx context.Context, arg SaveJourneyParams) error 
 	return err
 }
 
+const showFetch = `-- name: ShowFetch :exec
+update journey set fetch_by = $1 where id = $2 and state = 'fetching'
+`
+
+// Whoever fetches lives: nobody waits for it in vain before fetch_by.
+func (q *Queries) ShowFetch(ctx context.Context, fetchBy *time.Time, iD uuid.UUID) error {
+	_, err := q.db.Exec(ctx, showFetch, fetchBy, iD)
+	return err
+}
+
 const touchJourney = `-- name: TouchJourney :exec
 update journey set expires_at = $1 where id = $2 and expires_at < $3
 `

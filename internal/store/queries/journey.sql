@@ -18,6 +18,10 @@ set state = @state, failure = @failure, key_hash = @key_hash, state_hash = sqlc.
     line = sqlc.narg(line), queued_at = sqlc.narg(queued_at), seen_at = sqlc.narg(seen_at)
 where id = @id;
 
+-- name: ShowFetch :exec
+-- Whoever fetches lives: nobody waits for it in vain before fetch_by.
+update journey set fetch_by = @fetch_by where id = @id and state = 'fetching';
+
 -- name: TouchJourney :exec
 update journey set expires_at = @expires_at where id = @id and expires_at < @stale;
 
