@@ -120,8 +120,6 @@ func (w *world) sends(t *testing.T, v *visitor) heldForm {
 	return w.held(t, v)
 }
 
-const pageNoFile = "Aucun dossier d’allocations à votre nom"
-
 func TestWithoutAFileHerIdentityGoesAloneWhereTheCommuneTakesIt(t *testing.T) {
 	t.Parallel()
 	w := openJourneys(t, &lockedBuffer{})

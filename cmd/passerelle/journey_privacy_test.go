@@ -18,8 +18,6 @@ import (
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
-const pageOver = "Cette démarche est terminée ou a expiré"
-
 // transaction is the id in the address of a visitor's page.
 func transaction(t *testing.T, v *visitor) uuid.UUID {
 	t.Helper()
