@@ -305,9 +305,20 @@ func TestARefusedByTheManagerKeyFailsVisiblyAndIsRetriedByHand(t *testing.T) {
 		return err
 	})
 	await(t, func() error { _, err := w.told("provisioning.failed", 1); return err })
+	// At night the page says what waits, why, for whom, and what mends it.
+	signedIn := strings.Replace(w.opsURL, "http://", "http://"+demoOps+":"+demoOpsPass+"@", 1)
+	status, page, err := browse(t.Context(), http.MethodGet, signedIn+"/")
+	if err != nil || status != http.StatusOK {
+		t.Fatal(status, err)
+	}
+	for _, says := range []string{"Clés en cours : 1", "COMMUNE DE VALBRISE-SUR-ORMES", fmt.Sprintf("D%d", g.Request), "échec", "création", "refusé", "custom API Key", "puis réessayez", "/credentials/" + id.String() + "/retry"} {
+		if !strings.Contains(page, says) {
+			t.Errorf("the ops page does not say %q:\n%s", says, page)
+		}
+	}
 	w.gravitee.SetCustomKeys(true)
-	if err := w.hub.registry.Record(t.Context(), &registry.RetryProvisioning{CredentialID: id}); err != nil {
-		t.Fatal(err)
+	if status, _, err := browse(t.Context(), http.MethodPost, signedIn+"/credentials/"+id.String()+"/retry"); err != nil || status != http.StatusOK {
+		t.Fatal(status, err)
 	}
 	await(t, func() error { _, err := w.provisioned(t.Context(), g); return err })
 }

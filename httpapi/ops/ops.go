@@ -59,7 +59,7 @@ func (h *Handler) Router() (http.Handler, error) {
 	var err error
 	h.pages, err = page.Parse(templates, template.FuncMap{
 		"bare": bare, "when": when, "since": since, "pause": pause, "task": task, "lasted": lasted, "receiver": receiverState,
-		"class": className, "step": stepName, "state": stateName, "mail": mailState, "whose": whose,
+		"class": className, "step": stepName, "state": stateName, "mail": mailState, "outcome": outcomeName, "whose": whose,
 		"partnerAdvice": adviceOnPartner, "keyAdvice": adviceOnKey, "mailAdvice": adviceOnMail,
 	})
 	if err != nil {
@@ -200,6 +200,10 @@ func (h *Handler) waiting(w http.ResponseWriter, r *http.Request) {
 		ids[i] = c.ID
 		keysAt[c.Manager]++
 	}
+	resting := map[string]bool{}
+	for _, p := range waiting.Partners {
+		resting[p.Name] = p.PausedUntil != nil
+	}
 	next, err := h.Store.NextTries(r.Context(), ids)
 	if err != nil {
 		h.unavailable(w, r, err)
@@ -211,7 +215,8 @@ func (h *Handler) waiting(w http.ResponseWriter, r *http.Request) {
 		At       time.Time
 		Next     map[uuid.UUID]time.Time // tries, by key
 		KeysAt   map[string]int          // that wait, by manager
-	}{waiting, userOf(r).Operator, time.Now(), next, keysAt}})
+		Resting  map[string]bool         // partners that nothing is sent to now
+	}{waiting, userOf(r).Operator, time.Now(), next, keysAt, resting}})
 }
 
 func (h *Handler) waitingJSON(w http.ResponseWriter, r *http.Request) {

@@ -144,3 +144,17 @@ func mailState(state string) string {
 		return state
 	}
 }
+
+// outcomeName says in French what came of a try.
+func outcomeName(outcome string) string {
+	switch outcome {
+	case store.Delivered:
+		return "livré"
+	case store.Failed:
+		return "échec"
+	case store.Abandoned:
+		return "abandonné"
+	default:
+		return outcome
+	}
+}

@@ -346,7 +346,7 @@ func (u *unit) handOver(ctx context.Context, req habilitation.Request, c store.C
 	if handle.Reference != "" {
 		role, _ := recipientOfLink(req)
 		return u.mailContacts(ctx, req, LetterKeyProvider, "provider/"+c.ID.String(), map[string]string{
-			"definition": u.label(c.Definition), "organization": req.Organization.Name, "who": roleLabel(role), "reference": handle.Reference,
+			"definition": u.label(c.Definition), "organization": req.Organization.Name, "who": toRole(role), "reference": handle.Reference,
 		})
 	}
 	holds, err := u.holderCopy(ctx, c, req)
@@ -449,6 +449,14 @@ func roleLabel(role string) string {
 		return "le contact technique"
 	}
 	return "la personne qui a fait la demande"
+}
+
+// toRole is "au contact technique".
+func toRole(role string) string {
+	if role == roleTechnical {
+		return "au contact technique"
+	}
+	return "à la personne qui a fait la demande"
 }
 
 var paris = mustZone("Europe/Paris")

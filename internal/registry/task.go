@@ -206,7 +206,7 @@ type TaskShown struct {
 	// its reference of it. Recipient is known only while that is to be done.
 	WantsReference bool
 	Recipient      string // mail address
-	RecipientRole  string // in French: "le contact technique"
+	RecipientRole  string // in French: "au contact technique"
 	TeamReference  string // what it answered with
 	State          connectors.TaskState
 	Reason         string
@@ -242,7 +242,7 @@ func (r *Registry) Task(ctx context.Context, link string) (TaskShown, error) {
 	}
 	if task.WantsReference && task.State == string(connectors.TaskWaiting) {
 		role, to := recipientOfLink(req)
-		shown.RecipientRole, shown.Recipient = roleLabel(role), to
+		shown.RecipientRole, shown.Recipient = toRole(role), to
 	}
 	if task.EndsAt != nil {
 		shown.EndsAt = frenchTime(*task.EndsAt)
