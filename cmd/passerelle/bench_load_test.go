@@ -128,8 +128,10 @@ func stopProcess(program *exec.Cmd) {
 	}
 }
 
-// run lets every client do its work again and again, for a time.
-func (b *requestsBench) run(lasts time.Duration, work func(client int, c *connection) error, address string) load {
+// run lets every client do its work again and again, for a time. With a rate
+// (work a second, of all clients together) each begins when its turn comes, or
+// as soon after as the client is free; the wait counts as latency.
+func (b *requestsBench) run(lasts time.Duration, rate float64, work func(client int, c *connection) error, address string) load {
 	b.t.Helper()
 	connections := make([]*connection, benchClients)
 	for i := range connections {
@@ -148,7 +150,15 @@ func (b *requestsBench) run(lasts time.Duration, work func(client int, c *connec
 	var all sync.WaitGroup
 	for i, c := range connections {
 		all.Go(func() {
-			for began := start; began.Sub(start) < lasts; {
+			began := start
+			for n := 0; ; n++ {
+				if rate > 0 {
+					began = start.Add(time.Duration(float64(n*benchClients+i) / rate * float64(time.Second)))
+					time.Sleep(time.Until(began))
+				}
+				if began.Sub(start) >= lasts {
+					return
+				}
 				if err := work(i, c); err != nil {
 					b.t.Error(err)
 					return

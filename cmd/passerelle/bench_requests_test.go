@@ -273,7 +273,15 @@ type figure struct {
 	rates []float64
 	p50s  []time.Duration
 	p99s  []time.Duration
+	half  []load // at half of each rate, offered
 	cpu   share
+}
+
+// of measures in a closed loop, then offers half of what that gave.
+func (f *figure) of(lasts time.Duration, measure func(lasts time.Duration, rate float64) load) {
+	l := measure(lasts, 0)
+	f.add(l)
+	f.half = append(f.half, measure(lasts/2, l.rate/2))
 }
 
 func (f *figure) add(l load) {
@@ -284,9 +292,15 @@ func (f *figure) add(l load) {
 
 func (f *figure) row() []string {
 	round := func(d time.Duration) string { return d.Round(10 * time.Microsecond).String() }
+	var half50s, half99s []time.Duration
+	for _, l := range f.half {
+		half50s, half99s = append(half50s, quantile(l.latencies, .5)), append(half99s, quantile(l.latencies, .99))
+	}
 	return []string{
 		f.name, round(median(f.p50s)), fmt.Sprintf("%s (%s to %s)", round(median(f.p99s)), round(slices.Min(f.p99s)), round(slices.Max(f.p99s))),
-		fmt.Sprintf("%.0f/s (%.0f to %.0f)", median(f.rates), slices.Min(f.rates), slices.Max(f.rates)), f.cpu.String(), f.goal,
+		fmt.Sprintf("%.0f/s (%.0f to %.0f)", median(f.rates), slices.Min(f.rates), slices.Max(f.rates)),
+		fmt.Sprintf("%s / %s (%s to %s)", round(median(half50s)), round(median(half99s)), round(slices.Min(half99s)), round(slices.Max(half99s))),
+		f.cpu.String(), f.goal,
 	}
 }
 
@@ -316,26 +330,30 @@ func (b *requestsBench) measure(scale float64) {
 	var commits []float64
 	address, bare := strings.TrimPrefix(b.w.publicURL, "http://"), strings.TrimPrefix(b.bareURL, "http://")
 	for _, r := range reads { // the first connections, plans and pages
-		b.load(address, b.readers, r.next, time.Second, random.Uint64())
+		b.load(address, b.readers, r.next, time.Second, 0, random.Uint64())
 	}
-	b.cycles(time.Second)
+	b.cycles(time.Second, 0)
 	for range rounds {
-		limit.add(b.load(bare, b.readers, b.archive.bare, lasts, random.Uint64()))
+		limit.of(lasts, func(lasts time.Duration, rate float64) load {
+			return b.load(bare, b.readers, b.archive.bare, lasts, rate, random.Uint64())
+		})
 		for _, r := range reads {
-			r.add(b.load(address, b.readers, r.next, lasts, random.Uint64()))
+			r.of(lasts, func(lasts time.Duration, rate float64) load {
+				return b.load(address, b.readers, r.next, lasts, rate, random.Uint64())
+			})
 		}
-		cycles.add(b.cycles(lasts))
+		cycles.of(lasts, b.cycles)
 		commits = append(commits, pgbenchRun(b.t, pgbench, max(2, int(lasts.Seconds()))))
 	}
 	goal := min(500, median(commits)/6)
 	cycles.goal = fmt.Sprintf("%.0f/s", goal)
-	rows := [][]string{{"50 clients in a closed loop, medians of 5 rounds", "p50", "p99 (spread)", "a second (spread)", "processor: hub, clients, rest", "goal"}}
+	rows := [][]string{{"50 clients in a closed loop, medians of 5 rounds", "p50", "p99 (spread)", "a second (spread)", "p50 / p99 of half of that, offered at a steady rate", "processor: hub, clients, rest", "goal"}}
 	for _, r := range reads {
 		rows = append(rows, r.row())
 	}
 	rows = append(rows, cycles.row(), limit.row(),
-		[]string{"limit: pgbench -N, 10 clients", "", "", fmt.Sprintf("%.0f commits/s (%.0f to %.0f)", median(commits), slices.Min(commits), slices.Max(commits)), "", ""},
-		[]string{"memory of the hub's process, most at any time", peakMemory(b.program.Process.Pid), "", "", "", "200 MB"})
+		[]string{"limit: pgbench -N, 10 clients", "", "", fmt.Sprintf("%.0f commits/s (%.0f to %.0f)", median(commits), slices.Min(commits), slices.Max(commits)), "", "", ""},
+		[]string{"memory of the hub's process, most at any time", peakMemory(b.program.Process.Pid), "", "", "", "", "200 MB"})
 	table(b.t, fmt.Sprintf("%d requests, %d lines of history, fsync on", b.archive.requests, b.archive.lines), rows...)
 }
 
@@ -348,12 +366,12 @@ func queries(path string, pairs ...string) string {
 	return path + "?" + q.Encode()
 }
 
-// cycles makes, submits and approves requests from every client, for a time.
-// The latency is that of a whole cycle.
-func (b *requestsBench) cycles(lasts time.Duration) load {
+// cycles makes, submits and approves requests from every client, for a time, as
+// fast as they can or at a rate. The latency is that of a whole cycle.
+func (b *requestsBench) cycles(lasts time.Duration, rate float64) load {
 	b.t.Helper()
 	address := strings.TrimPrefix(b.w.publicURL, "http://")
-	return b.run(lasts, func(i int, conn *connection) error {
+	return b.run(lasts, rate, func(i int, conn *connection) error {
 		body, err := conn.send(http.MethodPost, "/hub/v1/requests", as(b.applied[i]), b.answers)
 		if err != nil {
 			return err
@@ -378,14 +396,15 @@ func as(token string) string { return "Authorization: Bearer " + token + "\r\nIf
 
 var consentsBody = []byte(`{"terms_of_service_accepted":true,"data_protection_officer_informed":true}`)
 
-// load reads what next names, from every client, for a time.
-func (b *requestsBench) load(address string, tokens []string, next func(*rand.Rand) string, lasts time.Duration, seed uint64) load {
+// load reads what next names, from every client, for a time, as fast as they can
+// or at a rate.
+func (b *requestsBench) load(address string, tokens []string, next func(*rand.Rand) string, lasts time.Duration, rate float64, seed uint64) load {
 	b.t.Helper()
 	choose := make([]*rand.Rand, benchClients)
 	for i := range choose {
 		choose[i] = rand.New(rand.NewPCG(seed, uint64(i)))
 	}
-	return b.run(lasts, func(i int, conn *connection) error {
+	return b.run(lasts, rate, func(i int, conn *connection) error {
 		_, err := conn.send(http.MethodGet, next(choose[i]), as(tokens[i]), nil)
 		return err
 	}, address)

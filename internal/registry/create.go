@@ -2,14 +2,12 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/mail"
 
 	"github.com/google/uuid"
 
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
-	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
 // CreateRequest makes a request in draft: its form's prefill, then the answers.
@@ -97,15 +95,12 @@ func (cmd *CreateRequest) holder(ctx context.Context, u *unit) (habilitation.App
 	if cmd.ByAPI {
 		return cmd.holderByAPI(ctx, u)
 	}
-	organization, err := u.tx.Organization(ctx, cmd.Caller.Organization)
-	if errors.Is(err, store.ErrNotFound) {
+	person, organization, err := u.tx.Holder(ctx, cmd.Caller.Person, cmd.Caller.Organization)
+	switch {
+	case err != nil:
+	case organization.ID == 0:
 		err = cmd.refuse(RefusedInvalidOrganization, "", "Choisissez d’abord l’organisation pour laquelle vous faites la demande.")
-	}
-	if err != nil {
-		return habilitation.Applicant{}, organization, err
-	}
-	person, err := u.tx.Person(ctx, cmd.Caller.Person)
-	if errors.Is(err, store.ErrNotFound) {
+	case person.ID == 0:
 		err = cmd.refuse(RefusedInvalidApplicant, "", "Une demande est faite par une personne.")
 	}
 	return person.Applicant, organization, err

@@ -66,9 +66,9 @@ type deliberation struct {
 func (d *deliberation) mirrored() bool { return d.request.Origin == habilitation.Mirrored }
 
 // decide locks the target, makes the rules' command of it, saves what they
-// decide, and queues what must follow.
-func (u *unit) decide(ctx context.Context, t *Target, command func(*deliberation) (habilitation.Command, error)) error {
-	req, err := u.tx.LockRequest(ctx, t.ID)
+// decide, and queues what must follow. ahead is read with the target.
+func (u *unit) decide(ctx context.Context, t *Target, command func(*deliberation) (habilitation.Command, error), ahead ...store.Ahead) error {
+	req, err := u.tx.LockRequest(ctx, t.ID, ahead...)
 	if err != nil {
 		return err
 	}

@@ -129,13 +129,13 @@ func (cmd *Submit) apply(ctx context.Context, u *unit) error {
 			Data: d.request.Data, TermsAccepted: cmd.TermsAccepted || d.request.TermsAccepted, DPOInformed: cmd.DPOInformed || d.request.DPOInformed,
 		}, facts)
 		return submit, nil
-	})
+	}, store.AnswersAhead)
 }
 
 func (cmd *Approve) apply(ctx context.Context, u *unit) error {
 	return u.decide(ctx, &cmd.Target, func(d *deliberation) (habilitation.Command, error) {
 		return habilitation.Approve{By: d.by, Message: cmd.Message}, nil
-	})
+	}, store.GrantAhead)
 }
 
 func (cmd *Refuse) apply(ctx context.Context, u *unit) error {

@@ -50,10 +50,14 @@ type NewCredential struct {
 // InsertCredential makes a credential with the next number of its request; the
 // caller holds the request's lock. ref makes the reference from that number.
 func (t *Tx) InsertCredential(ctx context.Context, n NewCredential, ref func(requestID int64, number int) string) (Credential, error) {
-	number, err := t.q.NextCredentialNumber(ctx, n.RequestID)
-	if err != nil {
-		return Credential{}, err
+	number, known := t.numbers[n.RequestID]
+	if !known {
+		var err error
+		if number, err = t.q.NextCredentialNumber(ctx, n.RequestID); err != nil {
+			return Credential{}, err
+		}
 	}
+	t.numbers[n.RequestID] = number + 1
 	if n.Scopes == nil {
 		n.Scopes = []string{}
 	}

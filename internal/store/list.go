@@ -192,7 +192,9 @@ func (l listing) ids() *sql {
 	limit := q.value(l.page.Limit + 1)
 	offset := q.value(l.page.Offset)
 	l.rows(q, atMost(l.page.Limit+1+l.page.Offset))
-	q.write(" order by ", l.sorting("k"), " limit ", limit, "::integer offset ", offset, "::integer")
+	// As queries of their own they count for nothing when the plan for these
+	// values is held against the one for all: that is the one to be kept.
+	q.write(" order by ", l.sorting("k"), " limit (select ", limit, "::integer) offset (select ", offset, "::integer)")
 	return q
 }
 

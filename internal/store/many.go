@@ -33,3 +33,35 @@ func (m *many) learn(key string) {
 	}
 	m.until[key] = time.Now().Add(manyFor)
 }
+
+const (
+	countedFor = time.Minute // how long a count says where to start a search
+	maxCounts  = 20_000      // that are kept
+)
+
+// counts keeps what was counted a moment ago. The zero one is empty.
+type counts struct {
+	mu   sync.Mutex
+	held map[string]count
+}
+
+type count struct {
+	n     int
+	until time.Time
+}
+
+func (c *counts) get(key string) (int, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, known := c.held[key]
+	return k.n, known && time.Now().Before(k.until)
+}
+
+func (c *counts) put(key string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held == nil || len(c.held) >= maxCounts {
+		c.held = map[string]count{}
+	}
+	c.held[key] = count{n, time.Now().Add(countedFor)}
+}

@@ -62,11 +62,15 @@ func (t *Tx) FranceConnectIDs(ctx context.Context, o habilitation.Organization) 
 // changelog: the form's prefill that it started from, and every difference told
 // since (datapass.md, 1.4).
 func (t *Tx) KnownAnswers(ctx context.Context, requestID int64) (habilitation.Data, error) {
-	rows, err := t.q.ChangelogsOf(ctx, requestID)
-	if err != nil {
-		return nil, err
+	rows, known := t.changelogs[requestID]
+	if !known {
+		var err error
+		if rows, err = t.q.ChangelogsOf(ctx, requestID); err != nil {
+			return nil, err
+		}
 	}
-	known := habilitation.Data{}
+	delete(t.changelogs, requestID) // what is written next is one more
+	answers := habilitation.Data{}
 	for _, row := range rows {
 		var detail struct {
 			Prefill habilitation.Data `json:"prefill"`
@@ -76,9 +80,9 @@ func (t *Tx) KnownAnswers(ctx context.Context, requestID int64) (habilitation.Da
 			return nil, err
 		}
 		if detail.Prefill != nil {
-			known = detail.Prefill
+			answers = detail.Prefill
 		}
-		known = detail.Diff.Apply(known)
+		answers = detail.Diff.Apply(answers)
 	}
-	return known, nil
+	return answers, nil
 }

@@ -103,6 +103,24 @@ func (t *Tx) Organization(ctx context.Context, id int64) (habilitation.Organizat
 	return organizationOf(row), notFound(err, "organization", id)
 }
 
+// Holder gives a native person and a native organisation, zero for one that is
+// not there.
+func (t *Tx) Holder(ctx context.Context, personID, organizationID int64) (Person, habilitation.Organization, error) {
+	var person Person
+	_, _ = t.laterRows(func(rows pgx.Rows) error {
+		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[db.Person])
+		if len(found) > 0 {
+			person = personOf(found[0])
+		}
+		return err
+	}).PersonByID(ctx, personID)
+	organization, err := t.Organization(ctx, organizationID)
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return person, organization, err
+}
+
 // OrganizationBySIRET is Store.OrganizationBySIRET inside the transaction.
 func (t *Tx) OrganizationBySIRET(ctx context.Context, siret string) (habilitation.Organization, error) {
 	row, err := t.q.OrganizationBySIRET(ctx, &siret)

@@ -27,14 +27,46 @@ func (t *Tx) LockExternal(ctx context.Context, key InboundKey) (int64, error) {
 	return id, err
 }
 
-// LockRequest locks a request's row until the end of the transaction and reads it.
-func (t *Tx) LockRequest(ctx context.Context, id int64) (habilitation.Request, error) {
+// LockRequest locks a request's row until the end of the transaction and reads
+// it, with what those who change it will ask for.
+func (t *Tx) LockRequest(ctx context.Context, id int64, ahead ...Ahead) (habilitation.Request, error) {
 	_, _ = t.later().LockRequest(ctx, id) // told by what follows
 	t.foresee(ctx, id)
+	for _, read := range ahead {
+		read(ctx, t, id)
+	}
 	return readRequest(ctx, t.q, id)
 }
 
-// foresee reads, with the next statement, what those who change a request ask
+// Ahead reads, together with a request and under its lock, what a command will
+// ask for.
+type Ahead func(ctx context.Context, t *Tx, requestID int64)
+
+// GrantAhead is for a command that makes an habilitation: its id, and the number
+// of a credential.
+func GrantAhead(ctx context.Context, t *Tx, requestID int64) {
+	_, _ = t.laterRows(func(rows pgx.Rows) error {
+		var err error
+		t.habilitationIDs, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	}).ReserveHabilitationID(ctx)
+	_, _ = t.laterRows(func(rows pgx.Rows) error {
+		number, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[int32])
+		t.numbers[requestID] = number
+		return err
+	}).NextCredentialNumber(ctx, requestID)
+}
+
+// AnswersAhead is for a command that asks for KnownAnswers.
+func AnswersAhead(ctx context.Context, t *Tx, requestID int64) {
+	_, _ = t.laterRows(func(rows pgx.Rows) error {
+		changelogs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[db.ChangelogsOfRow])
+		t.changelogs[requestID] = changelogs
+		return err
+	}).ChangelogsOf(ctx, requestID)
+}
+
+// foresee reads, with the next statement, what whoever changes a request asks
 // for: its newest line and its declared editors. The caller holds its lock.
 func (t *Tx) foresee(ctx context.Context, id int64) {
 	if _, known := t.lines[id]; !known {
@@ -216,6 +248,10 @@ func habilitationOf(row db.Habilitation) (habilitation.Habilitation, error) {
 func (t *Tx) ReserveHabilitationIDs(ctx context.Context, n int) ([]int64, error) {
 	ids := make([]int64, n) // one or two
 	for i := range ids {
+		if len(t.habilitationIDs) > 0 {
+			ids[i], t.habilitationIDs = t.habilitationIDs[0], t.habilitationIDs[1:]
+			continue
+		}
 		var err error
 		if ids[i], err = t.q.ReserveHabilitationID(ctx); err != nil {
 			return nil, err

@@ -54,7 +54,7 @@ func (s *Store) search(ctx context.Context, f Filter, p Page) (Found, error) {
 		return found, err
 	}
 	found.cut(l)
-	whole := scanned < searchBudget || n <= searchBudget
+	whole := scanned < searchBudget || rarest == ""
 	if found.Next == nil && !whole {
 		found.Next = &Cursor{ID: val(last)}
 	}
@@ -91,7 +91,7 @@ func (l listing) candidates(q *sql, rarest string) {
 
 // rarest says what to start from: a word, or "" for the other filters; which
 // words are left to probe, rarest first; and how many requests what it starts
-// from has, counted up to one more than the budget.
+// from has or had a moment ago, counted up to one more than the budget.
 func (s *Store) rarest(ctx context.Context, l listing) (start string, others []string, n int, err error) {
 	found, filtered, err := s.frequencies(ctx, l)
 	if err != nil {
@@ -107,26 +107,41 @@ func (s *Store) rarest(ctx context.Context, l listing) (start string, others []s
 
 // frequencies counts the requests of each word and those of the other filters,
 // up to one more than the budget; the filters only as far as the rarest word.
-// What was found to be common a moment ago is not counted again.
+// What was counted a moment ago is not counted again: it only says what to start
+// from. But a word that nothing had is looked at again.
 func (s *Store) frequencies(ctx context.Context, l listing) (words map[string]int, filtered int, err error) {
 	const common = searchBudget + 1
 	words = map[string]int{}
+	least := common // of the words that are known
 	q := &sql{}
 	q.write("with w as materialized (select ")
 	var columns, counted []string
 	for _, word := range l.filter.Words {
-		words[word] = common
-		if s.words.knows(word) {
+		if n, known := s.counts.get(word); known {
+			words[word], least = n, min(least, n)
 			continue
 		}
+		column := fmt.Sprintf("n%d", len(columns))
 		if len(columns) > 0 {
 			q.write(", ")
 		}
-		columns, counted = append(columns, fmt.Sprintf("n%d", len(columns))), append(counted, word)
-		q.write(fmt.Sprintf("(select count(*) from (select from request_word w where w.word = %s limit %d) c) as %s", q.value(word), common, columns[len(columns)-1]))
+		q.write(fmt.Sprintf("(select count(*) from (select from request_word w where w.word = %s limit %d) c) as %s", q.value(word), common, column))
+		columns, counted = append(columns, column), append(counted, word)
 	}
-	if len(columns) == 0 {
-		columns = []string{fmt.Sprint(common)}
+	filtered = common
+	key, filters := "", l.filter.Definitions != nil || l.filter.Forms != nil || l.filter.Organizations != nil || l.filter.Applicants != nil
+	if filters {
+		own := &sql{}
+		(listing{filter: l.filter, order: byCreation}).rows(own, fmt.Sprint(common))
+		key = fmt.Sprint(own.String(), own.args)
+		atLeast, _ := s.counts.get(key)
+		filters = atLeast < least
+	}
+	if !filters && len(counted) == 0 {
+		return words, filtered, nil
+	}
+	columns = append(columns, q.value(least)+"::bigint")
+	if len(counted) == 0 {
 		q.write("1")
 	}
 	q.write(") select ", strings.Join(columns, ", "))
@@ -135,36 +150,24 @@ func (s *Store) frequencies(ctx context.Context, l listing) (words map[string]in
 	for i := range columns {
 		targets[i] = &found[i]
 	}
-	filtered = common
-	key, filters := "", l.filter.Definitions != nil || l.filter.Forms != nil || l.filter.Organizations != nil || l.filter.Applicants != nil
-	if filters {
-		own := &sql{}
-		(listing{filter: l.filter, order: byCreation}).rows(own, fmt.Sprint(common))
-		key = fmt.Sprint(own.String(), own.args)
-		filters = !s.many.knows(key)
-	}
 	if filters {
 		q.write(", (select count(*) from (")
 		(listing{filter: l.filter, order: byCreation}).rows(q, fmt.Sprint(common))
 		q.write(" limit (select least(", strings.Join(columns, ", "), ") from w)) c)")
 		targets = append(targets, &found[len(columns)])
 	}
-	if !filters && len(counted) == 0 {
-		return words, filtered, nil
-	}
 	q.write(" from w")
 	if err := s.pool.QueryRow(ctx, q.String(), q.args...).Scan(targets...); err != nil {
 		return nil, 0, err
 	}
 	for i, word := range counted {
-		if words[word] = found[i]; found[i] == common {
-			s.words.learn(word)
+		if words[word] = found[i]; found[i] > 0 {
+			s.counts.put(word, found[i])
 		}
 	}
 	if filters {
-		if filtered = found[len(columns)]; filtered == common {
-			s.many.learn(key)
-		}
+		filtered = found[len(columns)]
+		s.counts.put(key, filtered)
 	}
 	return words, filtered, nil
 }

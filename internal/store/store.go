@@ -22,11 +22,11 @@ var ErrNotFound = errors.New("store: not found")
 
 // Store reads and, within InTx, changes the hub's state.
 type Store struct {
-	pool  *pgxpool.Pool
-	q     *db.Queries
-	ring  Sealer
-	many  many // lists that are too long to be counted
-	words many // words that too many requests have to be counted
+	pool   *pgxpool.Pool
+	q      *db.Queries
+	ring   Sealer
+	many   many   // lists that are too long to be counted
+	counts counts // what searches counted
 
 	rights atomic.Uint64
 }
@@ -53,6 +53,10 @@ type Tx struct {
 	// declared are the editors that the form of each request is bound to now.
 	declared map[int64][]string
 
+	habilitationIDs []int64                        // reserved ahead
+	numbers         map[int64]int32                // of the next credential of a request, read ahead
+	changelogs      map[int64][]db.ChangelogsOfRow // read ahead
+
 	rights bool // who may do what was changed
 }
 
@@ -62,7 +66,10 @@ func (s *Store) InTx(ctx context.Context, fn func(*Tx) error) error {
 	if err != nil {
 		return err
 	}
-	t := &Tx{SQL: pipe, pipe: pipe, q: db.New(pipe), ring: s.ring, lines: map[int64]db.LastHistoryRow{}, declared: map[int64][]string{}}
+	t := &Tx{
+		SQL: pipe, pipe: pipe, q: db.New(pipe), ring: s.ring, lines: map[int64]db.LastHistoryRow{}, declared: map[int64][]string{},
+		numbers: map[int64]int32{}, changelogs: map[int64][]db.ChangelogsOfRow{},
+	}
 	defer func() {
 		_ = pipe.Rollback(ctx) // nothing to do once it is committed; else the error is told already
 		if t.rights {          // also where the answer to the commit was lost
