@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"github.com/google/uuid"
 
+	"github.com/passerelle-hub/passerelle/connectors/datapass/datapasstest"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
 	"github.com/passerelle-hub/passerelle/httpapi/apitest"
 	"github.com/passerelle-hub/passerelle/internal/registry"
@@ -577,19 +579,26 @@ func TestInABrowserEveryOtherPageIsReadAndCancelledAndWiped(t *testing.T) {
 	p.audited("bye-logged-in")
 	w.cold(t, nil)
 
-	// Her commune is suspended meanwhile.
+	// Her commune loses its right meanwhile.
 	p.open(p.page)
 	p.press(signStart)
 	p.press(signConsent)
 	p.until(signSend)
 	mine = p.at()
-	mustDo(t, w.setReceiver(ctx, store.ReceiverSuspended))
+	_, err = w.datapass.Revoke(ctx, datapasstest.QFFormID, "fin du service")
+	mustDo(t, err)
+	await(t, func() error {
+		r, err := w.hub.store.Receiver(ctx, r.ID)
+		if err == nil && store.Receives(r) {
+			err = errors.New("the commune still receives")
+		}
+		return err
+	})
 	p.press(signSend)
 	p.reads("Votre collectivité ne reçoit plus de dossiers")
 	p.audited("closed-review")
 	p.open(mine)
 	cancelled("at the review of a closed commune", signAnnul)
-	mustDo(t, w.setReceiver(ctx, store.ReceiverSuspended)) // it may have been compared with HubEE meanwhile
 	p.press(signRestart)
 	p.reads("Votre collectivité ne reçoit plus de dossiers par ce service")
 	p.audited("closed")

@@ -21,8 +21,6 @@ import (
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
-const askQuotient = partnertest.Route("GET /v3/dss/quotient_familial/france_connect")
-
 // clocked gives a hub a clock that the test moves. The database's does not correct
 // it: it is asked through connections that are closed.
 func clocked(t *testing.T, clock *partnertest.Clock) func(*hub) {
@@ -190,13 +188,13 @@ func TestEarlyInTheMonthTheMonthBeforeIsAskedAndLabelled(t *testing.T) {
 		{"the CAF has, after the window", "fontanel", third.AddDate(0, 0, 9), month, 1},
 	} {
 		w.advance(clock, c.at.Sub(clock.Now()))
-		before := w.citizen.particulier.Count(askQuotient)
+		before := w.citizen.particulier.Count(questionCall)
 		v := w.arrives(t, c.citizen, pageReview)
 		early := c.want != month
 		if strings.Contains(v.body, label+qfform.MonthInFrench(c.want)) != early || !strings.Contains(v.body, "pour le mois de <strong>"+qfform.MonthInFrench(c.want)+"</strong>") {
 			t.Errorf("%s: the review does not say the month: %s", c.name, v.body)
 		}
-		calls := w.citizen.particulier.Calls(askQuotient)[before:]
+		calls := w.citizen.particulier.Calls(questionCall)[before:]
 		if len(calls) != c.calls || strings.Contains(calls[0].Query, "mois=") {
 			t.Fatalf("%s: it is asked %+v", c.name, calls)
 		}

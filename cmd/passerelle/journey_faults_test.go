@@ -306,11 +306,7 @@ func (w *world) folderOf(reference, familyName, siret string) (hubeetest.FolderS
 // nameIn reads whose a folder at HubEE is.
 func (w *world) nameIn(f hubeetest.FolderState) (string, error) {
 	content, _ := w.citizen.hubee.File(f.Attachments[0].ID)
-	var form struct {
-		Identity struct {
-			FamilyName string `json:"family_name"`
-		} `json:"pivot_identity"`
-	}
+	var form heldForm
 	err := json.Unmarshal(content, &form)
 	return form.Identity.FamilyName, err
 }

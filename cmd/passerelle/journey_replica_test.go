@@ -124,7 +124,7 @@ func TestAJourneyWhoseEveryStepLandsOnAnotherProcessArrives(t *testing.T) {
 	if n := w.citizen.hubee.Totals(); n.Complete-before.Complete != 4 || n.Duplicates != 0 {
 		t.Errorf("HubEE holds %+v", n)
 	}
-	if n := w.citizen.particulier.Count(askQuotient); n != 4 {
+	if n := w.citizen.particulier.Count(questionCall); n != 4 {
 		t.Errorf("API Particulier was asked %d times for four citizens", n)
 	}
 

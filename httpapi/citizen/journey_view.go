@@ -100,6 +100,9 @@ func members(list []connectors.FamilyMember, adults bool) []string {
 	return lines
 }
 
+// Summary reports whether there is a summary to give her: not of what never arrived.
+func (s shown) Summary() bool { return s.HasPDF && !s.Lost() }
+
 // AcceptedOn is when she sent it.
 func (s shown) AcceptedOn() string {
 	if s.Folder == nil {
