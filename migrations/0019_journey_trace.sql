@@ -30,18 +30,34 @@ create table journey_trace (
 create index journey_trace_at on journey_trace (at);
 create index journey_trace_journey on journey_trace (journey_id);
 
+-- Where each chain was cut: its last line that is gone.
+create table journey_trace_purged (
+    receiver_id bigint primary key references receiver,
+    seq         bigint not null,
+    hash        bytea not null
+);
+
 -- Traces end after 36 months, by the database's own clock: not sooner, whoever asks.
 -- +goose StatementBegin
 create function purge_journey_traces(max_rows integer) returns bigint
 language plpgsql security definer set search_path = public, pg_temp
 as $$
 declare
-    gone bigint;
+    n bigint;
 begin
-    delete from journey_trace t
-    where (t.receiver_id, t.seq) in (select o.receiver_id, o.seq from journey_trace o where o.at < now() - interval '36 months' order by o.at limit max_rows);
-    get diagnostics gone = row_count;
-    return gone;
+    with gone as (
+        delete from journey_trace t
+        where (t.receiver_id, t.seq) in (
+            select o.receiver_id, o.seq from journey_trace o where o.at < now() - interval '36 months' order by o.at, o.receiver_id, o.seq limit max_rows
+        )
+        returning t.receiver_id, t.seq, t.hash
+    ), cut as (
+        insert into journey_trace_purged as p (receiver_id, seq, hash)
+        select distinct on (g.receiver_id) g.receiver_id, g.seq, g.hash from gone g order by g.receiver_id, g.seq desc
+        on conflict (receiver_id) do update set seq = excluded.seq, hash = excluded.hash where p.seq < excluded.seq
+    )
+    select count(*) into n from gone;
+    return n;
 end
 $$;
 -- +goose StatementEnd

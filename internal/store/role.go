@@ -29,7 +29,7 @@ type Login struct{ Name, Password string }
 var appendOnly = []string{"history", "audit_seal", "audit_head", "role_change", "endpoint_change", "journey_trace"}
 
 // ownersOnly are the tables that the app may only read.
-var ownersOnly = []string{"goose_db_version", "river_migration"}
+var ownersOnly = []string{"goose_db_version", "river_migration", "journey_trace_purged"}
 
 // EnsureRoles makes those of the two roles that are missing, and lets the owner
 // migrate the database. A role that is there keeps its password. The error says

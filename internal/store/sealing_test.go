@@ -27,7 +27,7 @@ var clearColumns = []string{
 	"access_token.sha256", "api_client.secret_sha256", "audit_head.hash", "audit_seal.hash", "audit_seal.mac", "audit_seal.prev_hash", "audit_seal.root",
 	"connector_record.value", // ids and dates of the built-in issuer, no secret
 	"folder_content.body",    // under a key of its own, key_sealed
-	"journey_trace.sub_hash", "journey_trace.prev_hash", "journey_trace.hash",
+	"journey_trace.sub_hash", "journey_trace.prev_hash", "journey_trace.hash", "journey_trace_purged.hash",
 	"journey.body", // under a key that only a citizen's browser holds
 	"journey.key_hash", "journey.state_hash",
 	"key_envelope.check_sum", // of a key that only its recipient reads

@@ -37,6 +37,9 @@ func (t *Tx) AppendTrace(ctx context.Context, trace Trace) (Trace, error) {
 		return trace, err
 	}
 	trace.Seq, trace.PrevHash, trace.At = last.Seq+1, orEmpty(last.Hash), trace.At.UTC().Truncate(time.Microsecond)
+	if trace.At.Before(last.At) { // by another process's clock: chains are purged from their beginning
+		trace.At = last.At.UTC()
+	}
 	trace.SubHash, trace.Scopes, trace.Categories = orEmpty(trace.SubHash), orEmpty(trace.Scopes), orEmpty(trace.Categories)
 	if trace.Hash, err = traceHash(trace); err != nil {
 		return trace, err
@@ -86,12 +89,16 @@ const tracePage = 1000
 
 // EachTrace gives every trace that a filter picks, receiver by receiver, oldest first.
 func (s *Store) EachTrace(ctx context.Context, f TraceFilter, give func(Trace) error) error {
+	return eachTrace(ctx, s.q, f, give)
+}
+
+func eachTrace(ctx context.Context, q *db.Queries, f TraceFilter, give func(Trace) error) error {
 	if f.Until.IsZero() {
 		f.Until = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	arg := db.TracesParams{Since: f.Since, Until: f.Until, Siret: f.SIRET, MaxRows: tracePage}
 	for {
-		rows, err := s.q.Traces(ctx, arg)
+		rows, err := q.Traces(ctx, arg)
 		if err != nil {
 			return err
 		}
@@ -107,30 +114,40 @@ func (s *Store) EachTrace(ctx context.Context, f TraceFilter, give func(Trace) e
 	}
 }
 
-// VerifyTraces reads every trace and tells what is not as it was written: a line
-// that was changed, or one that is missing between two others. The oldest may be
-// purged. It gives how many lines there are.
+// VerifyTraces reads every trace, in one snapshot, and tells what is not as it was
+// written: a line that was changed, or one that is missing and was not purged. It
+// gives how many lines there are.
 func (s *Store) VerifyTraces(ctx context.Context) (lines int64, flaws []string, err error) {
-	var last Trace
-	flaw := func(t Trace, what string) {
-		if len(flaws) < maxFlaws {
-			flaws = append(flaws, fmt.Sprintf("trace %d of %s-%s: %s", t.Seq, t.Siret, t.Cog, what))
-		}
-	}
-	err = s.EachTrace(ctx, TraceFilter{}, func(t Trace) error {
-		lines++
-		if t.ReceiverID == last.ReceiverID && (t.Seq != last.Seq+1 || !bytes.Equal(t.PrevHash, last.Hash)) {
-			flaw(t, "does not follow the one before")
-		}
-		hash, err := traceHash(t)
+	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		q := db.New(tx)
+		purged, err := q.PurgedTraces(ctx)
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(hash, t.Hash) {
-			flaw(t, "was changed")
+		ends := map[int64]Trace{} // of what was read, or purged
+		for _, p := range purged {
+			ends[p.ReceiverID] = Trace{Seq: p.Seq, Hash: p.Hash}
 		}
-		last = t
-		return nil
+		flaw := func(t Trace, what string) {
+			if len(flaws) < maxFlaws {
+				flaws = append(flaws, fmt.Sprintf("trace %d of %s-%s: %s", t.Seq, t.Siret, t.Cog, what))
+			}
+		}
+		return eachTrace(ctx, q, TraceFilter{}, func(t Trace) error {
+			lines++
+			if end := ends[t.ReceiverID]; t.Seq != end.Seq+1 || !bytes.Equal(t.PrevHash, end.Hash) {
+				flaw(t, "does not follow the one before")
+			}
+			hash, err := traceHash(t)
+			if err != nil {
+				return err
+			}
+			if !bytes.Equal(hash, t.Hash) {
+				flaw(t, "was changed")
+			}
+			ends[t.ReceiverID] = t
+			return nil
+		})
 	})
 	return lines, flaws, err
 }

@@ -490,6 +490,12 @@ type JourneyTrace struct {
 	Hash           []byte
 }
 
+type JourneyTracePurged struct {
+	ReceiverID int64
+	Seq        int64
+	Hash       []byte
+}
+
 type KeyCopy struct {
 	CredentialID uuid.UUID
 	Until        time.Time

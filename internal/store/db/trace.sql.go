@@ -67,18 +67,24 @@ func (q *Queries) InsertTrace(ctx context.Context, arg InsertTraceParams) error 
 }
 
 const lastTrace = `-- name: LastTrace :one
-select seq, hash from journey_trace where receiver_id = $1 order by seq desc limit 1
+select e.seq, e.hash, e.at from (
+    (select t.seq, t.hash, t.at from journey_trace t where t.receiver_id = $1 order by t.seq desc limit 1)
+    union all
+    (select p.seq, p.hash, 'epoch'::timestamptz from journey_trace_purged p where p.receiver_id = $1)
+) e order by e.seq desc limit 1
 `
 
 type LastTraceRow struct {
 	Seq  int64
 	Hash []byte
+	At   time.Time
 }
 
+// The end of a chain, though its line may be purged.
 func (q *Queries) LastTrace(ctx context.Context, receiverID int64) (LastTraceRow, error) {
 	row := q.db.QueryRow(ctx, lastTrace, receiverID)
 	var i LastTraceRow
-	err := row.Scan(&i.Seq, &i.Hash)
+	err := row.Scan(&i.Seq, &i.Hash, &i.At)
 	return i, err
 }
 
@@ -91,6 +97,30 @@ func (q *Queries) PurgeTraces(ctx context.Context, maxRows int32) (int64, error)
 	var gone int64
 	err := row.Scan(&gone)
 	return gone, err
+}
+
+const purgedTraces = `-- name: PurgedTraces :many
+select receiver_id, seq, hash from journey_trace_purged
+`
+
+func (q *Queries) PurgedTraces(ctx context.Context) ([]JourneyTracePurged, error) {
+	rows, err := q.db.Query(ctx, purgedTraces)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []JourneyTracePurged
+	for rows.Next() {
+		var i JourneyTracePurged
+		if err := rows.Scan(&i.ReceiverID, &i.Seq, &i.Hash); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const traces = `-- name: Traces :many
