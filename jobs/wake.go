@@ -76,9 +76,7 @@ func (w *Waker) Wake(ids ...int64) {
 			l.poke()
 			continue
 		}
-		if time.Since(w.queued[id]) > queuedFor {
-			w.asked[id] = w.asked[id] || false
-		}
+		w.asked[id] = w.asked[id] || false
 	}
 	w.ask()
 }
@@ -169,7 +167,8 @@ func (w *Waker) queueLanes(ids []int64, changed map[int64]bool) error {
 		return err
 	}
 	var jobs []river.InsertManyParams
-	var served, idle []int64
+	var served []int64
+	w.mu.Lock()
 	for _, lane := range lanes {
 		if lane.Served {
 			served = append(served, lane.ID)
@@ -178,19 +177,18 @@ func (w *Waker) queueLanes(ids []int64, changed map[int64]bool) error {
 			}
 			continue
 		}
+		if time.Since(w.queued[lane.ID]) <= queuedFor {
+			continue // its lane is about to begin, and sees this too
+		}
+		w.queued[lane.ID] = time.Now()
 		name := QueueWebhooks
 		if lane.Slow {
 			name = QueueSlowWebhooks
 		}
-		idle = append(idle, lane.ID)
 		jobs = append(jobs, river.InsertManyParams{Args: DeliverLaneArgs{EndpointID: lane.ID}, InsertOpts: &river.InsertOpts{Queue: name}})
 	}
+	w.mu.Unlock()
 	if len(jobs) > 0 {
-		w.mu.Lock()
-		for _, id := range idle {
-			w.queued[id] = time.Now()
-		}
-		w.mu.Unlock()
 		err = w.queue(ctx, jobs)
 	}
 	// Whoever serves one looks again when it hears this, or after it gave it back.
