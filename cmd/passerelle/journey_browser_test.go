@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -219,7 +220,7 @@ func (p *phone) leaves() {
 }
 
 // openPhone gives a citizen a browser.
-func openPhone(t *testing.T, w *world, browser context.Context, hers string) *phone {
+func openPhone(t *testing.T, browser context.Context, w *world, hers string) *phone {
 	t.Helper()
 	p := &phone{t: t, w: w, tab: apitest.Person(t, browser), page: w.communePage(), hers: hers}
 	p.narrow()
@@ -240,7 +241,7 @@ func TestInABrowserAJourneyArrivesOnceWhateverSheDoesOnItsPages(t *testing.T) {
 	run := func(name, hers string, do func(p *phone)) {
 		t.Run(name, func(t *testing.T) {
 			enter(t)
-			do(openPhone(t, w, browser, hers))
+			do(openPhone(t, browser, w, hers))
 		})
 	}
 	run("with JavaScript", "FONTANEL", func(p *phone) {
@@ -341,7 +342,7 @@ func TestInABrowserAJourneyArrivesOnceWhateverSheDoesOnItsPages(t *testing.T) {
 	})
 	t.Run("two communes in two tabs", func(t *testing.T) {
 		enter(t)
-		one := openPhone(t, w, browser, "D'ORNANO-PETIT")
+		one := openPhone(t, browser, w, "D'ORNANO-PETIT")
 		two := &phone{t: t, w: w, tab: apitest.Tab(t, one.tab), page: other, hers: "FONTANEL"}
 		two.narrow()
 		first, second := steps("dornano"), steps("fontanel")
@@ -384,7 +385,7 @@ func TestInABrowserAJourneyGoesOnWhenTheHubStartsAgainBetweenAnyTwoSteps(t *test
 	t.Parallel()
 	browser := apitest.Browser(t, 10*time.Minute)
 	w := openJourneys(t, &lockedBuffer{})
-	p := openPhone(t, w, browser, "FONTANEL")
+	p := openPhone(t, browser, w, "FONTANEL")
 	p.walk(steps("fontanel"), func(pageStep) {
 		at := p.at()
 		w.restart(t)
@@ -400,7 +401,7 @@ func TestInABrowserAJourneyGoesOnWhenTheHubStartsAgainBetweenAnyTwoSteps(t *test
 func (p *phone) audited(name string) {
 	p.t.Helper()
 	apitest.Audit(p.t, p.tab, name)
-	apitest.Keep(p.t, p.tab, name)
+	apitest.Keep(p.t, p.tab, os.Getenv(apitest.Screenshots), name)
 	p.narrow()
 }
 
@@ -416,7 +417,7 @@ func TestInABrowserEveryFailureIsAPageThatSheCanRead(t *testing.T) {
 		seen[f.page] = true
 		w.cold(t, f.limits)
 		mustDo(t, w.citizen.franceconnect.SetAuto(f.citizen)) // FranceConnect's own pages are not ours
-		p := openPhone(t, w, browser, "")
+		p := openPhone(t, browser, w, "")
 		if f.strike != nil {
 			mustDo(t, f.strike(w))
 		}
@@ -440,7 +441,7 @@ func TestInABrowserEveryOtherPageIsReadAndCancelledAndWiped(t *testing.T) {
 	browser := apitest.Browser(t, 10*time.Minute)
 	w := openJourneys(t, &lockedBuffer{})
 	ctx := t.Context()
-	p := openPhone(t, w, browser, "FONTANEL")
+	p := openPhone(t, browser, w, "FONTANEL")
 	r, err := w.hub.store.ReceiverByKey(ctx, registry.FolderProcess, demoCommune)
 	mustDo(t, err)
 	mustDo(t, w.hub.registry.Record(ctx, &registry.SetReceiverWishes{ReceiverID: r.ID, IdentityAlone: true}))

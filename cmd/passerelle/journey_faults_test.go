@@ -477,3 +477,29 @@ func (w *world) addCommune(t *testing.T, n int) (page, siret string) {
 	})
 	return w.publicURL + "/collectivites/" + siret, siret
 }
+
+// She cancelled while it was asked and waits in line again: what the old question
+// comes to is nothing of hers any more.
+func TestWhatAnOldQuestionComesToDoesNotFailAJourneyThatWasBegunAgain(t *testing.T) {
+	t.Parallel()
+	w := openJourneys(t, &lockedBuffer{})
+	ctx := t.Context()
+	mustDo(t, failing("malformed", 1)(w))
+	asked, answer := make(chan struct{}), make(chan struct{})
+	release := w.citizen.particulier.BeforeWork(questionCall, func(partnertest.Call) { close(asked); <-answer })
+	v := newVisitor()
+	mustDo(t, v.open(ctx, w.communePage()), v.press(ctx, "/demarrer", nil), v.identify(ctx, "fontanel"))
+	<-asked
+	w.hub.journeys.Settings.PerMinute = 1
+	ahead := newVisitor()
+	mustDo(t, ahead.open(ctx, w.communePage()), ahead.press(ctx, "/demarrer", nil))
+	mustDo(t, v.press(ctx, "/annuler", nil), v.press(ctx, "/partir", nil))
+	line := v.heading()
+	release()
+	close(answer)
+	w.hub.journeys.Wait(ctx)
+	mustDo(t, v.open(ctx, v.at.String()))
+	if line != "Vous êtes dans la file d’attente" || v.heading() != line {
+		t.Errorf("she was at %q, and is at %q", line, v.heading())
+	}
+}

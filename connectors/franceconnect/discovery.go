@@ -167,7 +167,7 @@ type keysDoer struct{ next connectors.HTTPDoer }
 // Do sends the request, which has no body.
 func (k keysDoer) Do(req *http.Request) (*http.Response, error) {
 	req = req.WithContext(outbound.WithRoute(req.Context(), "jwks_uri"))
-	resp, err := k.next.Do(req) //nolint:bodyclose // the caller's
+	resp, err := k.next.Do(req)
 	if err != nil && unconnected(err) && req.Context().Err() == nil {
 		return k.next.Do(req)
 	}

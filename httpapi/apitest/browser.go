@@ -199,11 +199,12 @@ func Forget(t testing.TB, tab context.Context, addresses ...string) {
 	}
 }
 
-// Keep writes pictures of the page at both widths into the folder that
-// PASSERELLE_TEST_SCREENSHOTS names; without it nothing.
-func Keep(t testing.TB, tab context.Context, name string) {
+// Screenshots is the variable that names the folder of Keep for tests.
+const Screenshots = "PASSERELLE_TEST_SCREENSHOTS"
+
+// Keep writes pictures of the page at both widths into a folder; "" for none.
+func Keep(t testing.TB, tab context.Context, folder, name string) {
 	t.Helper()
-	folder := os.Getenv("PASSERELLE_TEST_SCREENSHOTS")
 	if folder == "" {
 		return
 	}

@@ -3,6 +3,7 @@ package citizen_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func TestNoPageHasAFaultThatKeepsPeopleOut(t *testing.T) {
 	for i, path := range append(slices.Clone(pages), "/collectivites/21040107100019/demarrer") { // the last is a form's: 405
 		apitest.Look(t, tab, chromedp.Navigate(s.url+path))
 		apitest.Audit(t, tab, path)
-		apitest.Keep(t, tab, fmt.Sprintf("%02d", i))
+		apitest.Keep(t, tab, os.Getenv(apitest.Screenshots), fmt.Sprintf("%02d", i))
 	}
 }
 

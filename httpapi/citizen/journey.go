@@ -272,7 +272,7 @@ func (h *Journeys) act(do func(context.Context, journey.Ticket) error) http.Hand
 		case err == nil, errors.Is(err, journey.ErrStep):
 			h.see(w, r, t)
 		case errors.Is(err, journey.ErrClosed):
-			h.simple(w, r, http.StatusConflict, "Votre collectivité ne reçoit plus de dossiers", "Rien n’a été transmis. Adressez-vous à votre collectivité, qui accepte toujours une attestation de la CAF ou de la MSA.")
+			h.simple(w, r, http.StatusConflict, "Votre collectivité ne reçoit plus de dossiers", "Rien n’a été transmis. Adressez-vous à votre collectivité, qui accepte toujours une attestation de la Caf ou de la MSA.")
 		default:
 			h.failed(w, r, t, err)
 		}
