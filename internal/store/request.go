@@ -402,7 +402,8 @@ func (t *Tx) WaitingInbound(ctx context.Context, key InboundKey) ([]WaitingInbou
 }
 
 // SettleInbound closes one incoming event with its outcome: applied, late,
-// no_effect or parked, and why.
+// no_effect or parked, and why. It is waited for: where the database refuses what
+// was written for the event, that is told here, with its event.
 func (t *Tx) SettleInbound(ctx context.Context, id uuid.UUID, state, reason string, requestID int64, now time.Time) error {
 	return t.q.SettleInbound(ctx, db.SettleInboundParams{
 		ID: id, State: state, Reason: reason, RequestID: ptr(requestID), AppliedAt: timePtr(now),
