@@ -21,6 +21,9 @@ type IdentityProvider interface {
 	Exchange(ctx context.Context, c Callback) (Citizen, error)
 	// Logout gives the address that ends her session there.
 	Logout(ctx context.Context, idToken Secret, state string) (string, error)
+	// Reachable is false while it is known that nobody can be sent there. It does not
+	// wait: it has that looked at again.
+	Reachable() bool
 	HealthChecker
 }
 

@@ -38,7 +38,7 @@ func (h *hub) openJourneys(pages *citizen.Handler) *citizen.Journeys {
 		Count: func(step, outcome string) { steps.WithLabelValues(step, outcome).Inc() },
 	}
 	h.journeys = j.Service
-	pages.Open = func() bool { return true }
+	pages.Open = func() bool { return h.journeys.Identity.Reachable() }
 	return j
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,11 +14,9 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"github.com/google/uuid"
 
-	"github.com/passerelle-hub/passerelle/connectors/datapass/datapasstest"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
 	"github.com/passerelle-hub/passerelle/httpapi/apitest"
 	"github.com/passerelle-hub/passerelle/internal/registry"
-	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
 // What tells one page of a journey from the others.
@@ -586,15 +583,7 @@ func TestInABrowserEveryOtherPageIsReadAndCancelledAndWiped(t *testing.T) {
 	p.press(signConsent)
 	p.until(signSend)
 	mine = p.at()
-	_, err = w.datapass.Revoke(ctx, datapasstest.QFFormID, "fin du service")
-	mustDo(t, err)
-	await(t, func() error {
-		r, err := w.hub.store.Receiver(ctx, r.ID)
-		if err == nil && store.Receives(r) {
-			err = errors.New("the commune still receives")
-		}
-		return err
-	})
+	mustDo(t, w.suspend(ctx))
 	p.press(signSend)
 	p.reads("Votre collectivité ne reçoit plus de dossiers")
 	p.audited("closed-review")

@@ -15,6 +15,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/passerelle-hub/passerelle/connectors/apiparticulier/apiparticuliertest"
+	"github.com/passerelle-hub/passerelle/connectors/datapass/datapasstest"
+	"github.com/passerelle-hub/passerelle/connectors/partnertest"
 	"github.com/passerelle-hub/passerelle/internal/journey"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
@@ -247,7 +249,7 @@ func TestHostileAndClumsyVisitsOfAJourneyChangeNothing(t *testing.T) {
 	})
 	t.Run("a suspended commune sends nobody away, and an open review says so", func(t *testing.T) {
 		v := review(t)
-		mustDo(t, w.setReceiver(ctx, store.ReceiverSuspended))
+		mustDo(t, w.suspend(ctx))
 		mustDo(t, v.press(ctx, "/envoyer", nil))
 		if v.status != http.StatusConflict {
 			t.Errorf("%d %s", v.status, v.heading())
@@ -268,13 +270,40 @@ func (w *world) restart(t *testing.T) {
 	mustDo(t, w.awaitReady(t.Context()))
 }
 
-func (w *world) setReceiver(ctx context.Context, state string) error {
-	r, err := w.hub.store.ReceiverByKey(ctx, registry.FolderProcess, demoCommune)
-	if err != nil {
+// suspend has DataPass revoke the commune's right, and waits until she cannot receive.
+func (w *world) suspend(ctx context.Context) error {
+	if _, err := w.datapass.Revoke(ctx, datapasstest.QFFormID, "fin du service"); err != nil {
 		return err
 	}
-	r.State = state
-	return w.hub.store.InTx(ctx, func(tx *store.Tx) error { return tx.SaveReceiver(ctx, r, time.Now()) })
+	_, err := eventually(ctx, func() (any, error) {
+		r, err := w.hub.store.ReceiverByKey(ctx, registry.FolderProcess, demoCommune)
+		if err == nil && store.Receives(r) {
+			err = errors.New("the commune still receives")
+		}
+		return nil, err
+	})
+	return err
+}
+
+func TestWhileFranceConnectIsKnownToBeDownCommunesPagesShowTheOtherWays(t *testing.T) {
+	t.Parallel()
+	w := openJourneys(t, &lockedBuffer{})
+	ctx := t.Context()
+	down := w.citizen.franceconnect.Inject(partnertest.Status(discoveryCall, http.StatusServiceUnavailable))
+	v := newVisitor()
+	mustDo(t, v.open(ctx, w.communePage()), v.press(ctx, "/demarrer", nil), v.until(ctx, pageDown))
+	mustDo(t, v.open(ctx, w.communePage()))
+	if strings.Contains(v.body, "/demarrer") || !strings.Contains(v.body, "L’identification n’est pas possible en ce moment") || !strings.Contains(v.body, "Sans FranceConnect") {
+		t.Errorf("the page sends people to a FranceConnect that is down: %s", v.body)
+	}
+	w.citizen.franceconnect.ClearFaults(down)
+	await(t, func() error {
+		if err := v.open(ctx, w.communePage()); err != nil || strings.Contains(v.body, "/demarrer") {
+			return err
+		}
+		return errors.New("it is back, and the page does not open")
+	})
+	mustDo(t, v.press(ctx, "/demarrer", nil), v.identify(ctx, "fontanel"), v.until(ctx, pageReview))
 }
 
 func TestWhenTheLimitsAreUsedUpACitizenWaitsInLineBeforeSheLeaves(t *testing.T) {

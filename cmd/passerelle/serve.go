@@ -68,7 +68,21 @@ func serve(ctx context.Context, env environment, args []string) error {
 	}
 	defer h.close()
 	spaceCollections()
+	if part(*only) != onlyJobs {
+		go h.lookAtFranceConnect(ctx)
+	}
 	return h.run(ctx, part(*only), env)
+}
+
+// lookAtFranceConnect has what it publishes at hand before the first citizen comes.
+// While it is down, the hub runs and communes' pages show the other ways (FC-1).
+func (h *hub) lookAtFranceConnect(ctx context.Context) {
+	if h.identity == nil {
+		return
+	}
+	if _, err := h.identity.Health(ctx); err != nil && ctx.Err() == nil {
+		h.log.Warn().Err(err).Msg("FranceConnect does not answer: communes' pages show the other ways until it does")
+	}
 }
 
 // spaceCollections of a hub's garbage, unless GOGC says how far: it keeps little and

@@ -112,6 +112,22 @@ func (p *Provider) discover(ctx context.Context) (metadata, error) {
 	}
 }
 
+// Reachable is false when the last fetch of the document failed and none that is
+// held serves: the entry page closes (franceconnect.md, FC-1). The document is then
+// asked for again, for the next one who wants to know.
+func (p *Provider) Reachable() bool {
+	d := &p.discovery
+	d.mu.Lock()
+	serves := !d.fetchedAt.IsZero() && p.deps.Now().Sub(d.fetchedAt) < discoveryStale
+	failed := d.failure != nil
+	d.mu.Unlock()
+	if serves || !failed {
+		return true
+	}
+	d.flight.DoChan("", func() (any, error) { return p.refresh(context.Background()) })
+	return false
+}
+
 // refresh is one flight: it outlives the request that began it.
 func (p *Provider) refresh(ctx context.Context) (metadata, error) {
 	d := &p.discovery

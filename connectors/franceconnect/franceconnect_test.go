@@ -508,8 +508,14 @@ func TestAFranceConnectThatIsDownStopsNoStart(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	id := b.site.Inject(partnertest.Status(discoveryAt, 503))
+	if !b.Reachable() {
+		t.Error("nothing is known yet")
+	}
 	if _, err := b.Health(t.Context()); !connectors.Is(err, connectors.Temporary) {
 		t.Errorf("%v", err)
+	}
+	if b.Reachable() {
+		t.Error("it is known to be down")
 	}
 	for range 10 {
 		if _, err := b.Authorize(t.Context(), asked); !connectors.Is(err, connectors.Temporary) {
@@ -521,6 +527,11 @@ func TestAFranceConnectThatIsDownStopsNoStart(t *testing.T) {
 	}
 	b.site.ClearFaults(id)
 	b.clock.Advance(discoveryEvery)
+	for end := time.Now().Add(time.Minute); !b.Reachable(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it is back, and nobody looked")
+		}
+	}
 	if _, err := b.Authorize(t.Context(), asked); err != nil {
 		t.Errorf("it is back: %v", err)
 	}
@@ -538,6 +549,9 @@ func TestTheDiscoveryDocumentIsKeptWhileFranceConnectIsDown(t *testing.T) {
 		if _, err := b.Authorize(t.Context(), asked); err != nil {
 			t.Errorf("a held document serves: %v", err)
 		}
+	}
+	if !b.Reachable() {
+		t.Error("a held document serves")
 	}
 	b.clock.Advance(discoveryStale)
 	if _, err := b.Authorize(t.Context(), asked); !connectors.Is(err, connectors.Temporary) {
