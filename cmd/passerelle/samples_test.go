@@ -78,7 +78,7 @@ func TestTheSamplesOfVerificationTakeGoodDeliveriesAndRefuseAlteredOnes(t *testi
 		{"a good one", good, "traité m1"},
 		{"the same again", delivered(t, message("m1", now), key), "doublon m1"},
 		{"during a rotation", delivered(t, message("m2", now), next, key), "traité m2"},
-		{"one that an older clock signed", delivered(t, message("m3", now.Add(-4*time.Minute)), key), "traité m3"},
+		{"one that an older clock signed", delivered(t, message("m3", now.Add(-time.Minute)), key), "traité m3"},
 		{"DataPass's headers alone", good.with(datapass), "traité "},
 		{"the same again, without an id", good.with(datapass), "doublon "},
 		{"another secret", delivered(t, message("m4", now), next), "refus signature"},
