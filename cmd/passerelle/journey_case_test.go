@@ -88,9 +88,9 @@ func (w *world) held(t *testing.T, v *visitor) heldForm {
 	if found == nil {
 		t.Fatalf("the page %q shows no reference", v.heading())
 	}
-	list := w.citizen.hubee.Folders("Formulaire-QF-" + found[1])
-	if len(list) != 1 || !list[0].Complete() || len(list[0].Attachments) != 3 {
-		t.Fatalf("HubEE holds %d folders of that reference: %+v", len(list), list)
+	list := w.wholeFolders(found[1])
+	if len(list) != 1 || len(list[0].Attachments) != 3 {
+		t.Fatalf("HubEE holds %d whole folders of that reference: %+v", len(list), list)
 	}
 	var form heldForm
 	for _, a := range list[0].Attachments[:2] {

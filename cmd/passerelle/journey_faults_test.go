@@ -287,9 +287,9 @@ func (v *visitor) transaction() (uuid.UUID, string) {
 // folderOf gives the one folder that HubEE has of a reference. It is whole, and of
 // that person for that commune.
 func (w *world) folderOf(reference, familyName, siret string) (hubeetest.FolderState, error) {
-	held := w.citizen.hubee.Folders("Formulaire-QF-" + reference)
-	if len(held) != 1 || !held[0].Complete() || len(held[0].Attachments) == 0 {
-		return hubeetest.FolderState{}, fmt.Errorf("HubEE has %d folders of that reference, or one that is not whole", len(held))
+	held := w.wholeFolders(reference)
+	if len(held) != 1 {
+		return hubeetest.FolderState{}, fmt.Errorf("HubEE has %d whole folders of that reference", len(held))
 	}
 	name, err := w.nameIn(held[0])
 	switch {
@@ -301,6 +301,12 @@ func (w *world) folderOf(reference, familyName, siret string) (hubeetest.FolderS
 		return held[0], errors.New("the folder went to another commune")
 	}
 	return held[0], nil
+}
+
+// wholeFolders are what communes see of a reference. Where the answer to a creation
+// was lost, HubEE keeps an empty folder beside.
+func (w *world) wholeFolders(reference string) []hubeetest.FolderState {
+	return slices.DeleteFunc(w.citizen.hubee.Folders("Formulaire-QF-"+reference), func(f hubeetest.FolderState) bool { return !f.Complete() || len(f.Attachments) == 0 })
 }
 
 // nameIn reads whose a folder at HubEE is.

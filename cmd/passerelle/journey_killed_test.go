@@ -36,7 +36,6 @@ func TestKilledDuringACallForACitizenTheHubTellsHerAndSheStartsAgain(t *testing.
 		when          when
 		citizen, hers string
 	}{
-		{"before the key set is read", fc.Server, keysCall, before, "fontanel", "FONTANEL"},
 		{"before the code is exchanged", fc.Server, tokenCall, before, "garrigue", "GARRIGUE"},
 		{"once the code is exchanged", fc.Server, tokenCall, after, "sissoko", "SISSOKO"},
 		{"before userinfo answers", fc.Server, userinfoCall, before, "le-bihan", "LE BIHAN"},

@@ -34,9 +34,9 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	flag.Parse()
-	// The tests that kill the hub mostly wait for River to find out: side by side
-	// they take as long as one.
-	if err := flag.Set("test.parallel", "12"); err != nil {
+	// The tests that kill the hub mostly wait for River to find out: some side by side
+	// take as long as one. Those with a browser do not: more would only slow all down.
+	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
