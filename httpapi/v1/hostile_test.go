@@ -164,12 +164,16 @@ func TestTokensThatAreNotGoodAreToldApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other := "x"
+	if live[20] == 'x' {
+		other = "y"
+	}
 	for name, c := range map[string]struct{ header, want string }{
 		"no header":                    {"", absent},
 		"no value":                     {"Bearer ", absent},
 		"another scheme":               {"Basic " + live, absent},
 		"a token of nobody":            {"Bearer " + foreign.Value(), absent},
-		"a token with a typo":          {"Bearer " + live[:20] + "x" + live[21:], absent},
+		"a token with a typo":          {"Bearer " + live[:20] + other + live[21:], absent},
 		"a long one":                   {"Bearer " + strings.Repeat("a", 20_000), absent},
 		"the application's own secret": {"Bearer " + app.Secret.Reveal(), absent},
 		"a key for an API":             {"Bearer " + key.Value(), absent},
