@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -75,6 +76,12 @@ func openDeliveryBench(t *testing.T, pg *localpg.Server, database, sealing strin
 	if d.second {
 		b.second = &child{t: t, env: settings}
 		b.second.start("--only=jobs")
+		await(t, func() error {
+			if !strings.Contains(b.second.log.String(), `"message":"serving"`) {
+				return errors.New("the second process does not serve yet")
+			}
+			return nil
+		})
 	}
 	return b
 }
