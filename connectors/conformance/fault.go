@@ -221,9 +221,17 @@ func rotateOnce(a *attempt) (err error) {
 // maxCalls bounds the calls of one operation: a loop without end is a fault.
 const maxCalls = 40
 
-// runFaults strikes each call of each operation with each misfortune, and prints
-// what came of it.
+// runFaults strikes each call of each operation with each misfortune.
 func runFaults(t *testing.T, open func(*testing.T) *Fixture, sample *Fixture) {
+	t.Helper()
+	runMatrix(t, sample, misfortunes, func(m misfortune) string { return m.name }, maxCalls,
+		func(t *testing.T, op operation, m misfortune, n int) (struck, told bool) { return strike(t, open, op, m, n) })
+}
+
+// runMatrix has each call of each operation that the sample can do struck by each
+// of the blows, most calls of one at most, and prints what came of it. strike hits
+// call number n, and tells whether there is one and whether the caller was told.
+func runMatrix[B any](t *testing.T, sample *Fixture, blows []B, name func(B) string, most int, strike func(*testing.T, operation, B, int) (struck, told bool)) {
 	t.Helper()
 	var rows []row
 	for _, op := range operations {
@@ -231,11 +239,11 @@ func runFaults(t *testing.T, open func(*testing.T) *Fixture, sample *Fixture) {
 			continue
 		}
 		t.Run(op.name, func(t *testing.T) {
-			for _, m := range misfortunes {
-				t.Run(m.name, func(t *testing.T) {
-					r := row{operation: op.name, misfortune: m.name}
-					for n := range maxCalls + 1 {
-						struck, told := strike(t, open, op, m, n)
+			for _, b := range blows {
+				t.Run(name(b), func(t *testing.T) {
+					r := row{operation: op.name, misfortune: name(b)}
+					for n := range most + 1 {
+						struck, told := strike(t, op, b, n)
 						if !struck {
 							break
 						}
@@ -244,7 +252,7 @@ func runFaults(t *testing.T, open func(*testing.T) *Fixture, sample *Fixture) {
 							r.told++
 						}
 					}
-					if r.struck == 0 || r.struck > maxCalls {
+					if r.struck == 0 || r.struck > most {
 						t.Errorf("%d calls were struck", r.struck)
 					}
 					r.failed = t.Failed()

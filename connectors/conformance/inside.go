@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 
@@ -123,39 +122,11 @@ func (t struckTasks) Withdraw(ctx context.Context, id string) error {
 // maxInside bounds the calls of one operation to what the hub lends.
 const maxInside = 200
 
-// runInside strikes each call of each operation to what the hub lends with each
-// blow, and prints what came of it.
+// runInside strikes each call of each operation to what the hub lends with each blow.
 func runInside(t *testing.T, open func(*testing.T) *Fixture, sample *Fixture) {
 	t.Helper()
-	var rows []row
-	for _, op := range operations {
-		if slices.ContainsFunc(op.needs, func(has need) bool { return !has(sample) }) {
-			continue
-		}
-		t.Run(op.name, func(t *testing.T) {
-			for _, b := range insideBlows {
-				t.Run(b.name, func(t *testing.T) {
-					r := row{operation: op.name, misfortune: b.name}
-					for n := range maxInside + 1 {
-						struck, told := strikeInside(t, open, op, b, n)
-						if !struck {
-							break
-						}
-						r.struck++
-						if told {
-							r.told++
-						}
-					}
-					if r.struck == 0 || r.struck > maxInside {
-						t.Errorf("%d calls were struck", r.struck)
-					}
-					r.failed = t.Failed()
-					rows = append(rows, r)
-				})
-			}
-		})
-	}
-	t.Log(matrix(rows))
+	runMatrix(t, sample, insideBlows, func(b insideBlow) string { return b.name }, maxInside,
+		func(t *testing.T, op operation, b insideBlow, n int) (struck, told bool) { return strikeInside(t, open, op, b, n) })
 }
 
 // strikeInside lets the blow hit the operation's call number n to what the hub
