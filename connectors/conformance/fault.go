@@ -225,7 +225,9 @@ const maxCalls = 40
 func runFaults(t *testing.T, open func(*testing.T) *Fixture, sample *Fixture) {
 	t.Helper()
 	runMatrix(t, sample, misfortunes, func(m misfortune) string { return m.name }, maxCalls,
-		func(t *testing.T, op operation, m misfortune, n int) (struck, told bool) { return strike(t, open, op, m, n) })
+		func(t *testing.T, op operation, m misfortune, n int) (struck, told bool) {
+			return strike(t, open, op, m, n)
+		})
 }
 
 // runMatrix has each call of each operation that the sample can do struck by each

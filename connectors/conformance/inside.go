@@ -126,7 +126,9 @@ const maxInside = 200
 func runInside(t *testing.T, open func(*testing.T) *Fixture, sample *Fixture) {
 	t.Helper()
 	runMatrix(t, sample, insideBlows, func(b insideBlow) string { return b.name }, maxInside,
-		func(t *testing.T, op operation, b insideBlow, n int) (struck, told bool) { return strikeInside(t, open, op, b, n) })
+		func(t *testing.T, op operation, b insideBlow, n int) (struck, told bool) {
+			return strikeInside(t, open, op, b, n)
+		})
 }
 
 // strikeInside lets the blow hit the operation's call number n to what the hub
