@@ -76,7 +76,9 @@ func (w *Waker) Wake(ids ...int64) {
 			l.poke()
 			continue
 		}
-		w.asked[id] = w.asked[id] || false
+		if _, asked := w.asked[id]; !asked {
+			w.asked[id] = false
+		}
 	}
 	w.ask()
 }
