@@ -35,7 +35,7 @@ const townHall = "21380999900013" // of the office's applicant
 
 func newPrefecture(t *testing.T) *prefecture {
 	t.Helper()
-	p := &prefecture{office: newOffice(t), site: sirenetest.New(), now: time.Now()}
+	p := &prefecture{office: newOffice(t), site: sirenetest.New(sirenetest.Options{Establishments: []sirenetest.Establishment{}}), now: time.Now()}
 	url, err := p.site.Start("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

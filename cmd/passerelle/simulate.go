@@ -22,6 +22,7 @@ import (
 	"github.com/passerelle-hub/passerelle/connectors/kong/kongtest"
 	"github.com/passerelle-hub/passerelle/connectors/mail/mailtest"
 	"github.com/passerelle-hub/passerelle/connectors/partnertest"
+	"github.com/passerelle-hub/passerelle/connectors/sirene/sirenetest"
 	"github.com/passerelle-hub/passerelle/connectors/tyk/tyktest"
 	"github.com/passerelle-hub/passerelle/connectors/webhook/webhooktest"
 )
@@ -51,6 +52,7 @@ func simulatedPartners() []loner {
 		{"hubee", "HubEE V1: folders of families for communes", openHubEE},
 		{"franceconnect", "FranceConnect v2: logs invented citizens in", openFranceConnect},
 		{"api-particulier", "API Particulier: the quotient familial of the same people", openAPIParticulier},
+		{"sirene", "API Sirene: INSEE's register of establishments", openSirene},
 		{"datapass", "DataPass: signed webhooks and API v1", openDataPass},
 		{"mailbox", "a mail relay and its mailbox as web pages", openMailbox},
 		{"receiver", "a provider's endpoint that checks webhooks", openReceiver},
@@ -246,6 +248,21 @@ func openAPIParticulier(fs *flag.FlagSet) func(simulation) (simulator, error) {
 	}
 }
 
+func openSirene(*flag.FlagSet) func(simulation) (simulator, error) {
+	return func(s simulation) (simulator, error) {
+		opts, err := options[sirenetest.Options](s.seed)
+		if err != nil {
+			return nil, err
+		}
+		opts.Run = s.run
+		register := sirenetest.New(opts)
+		if _, err := register.Start(s.listen); err != nil {
+			return nil, errors.Join(err, register.Close())
+		}
+		return register, nil
+	}
+}
+
 func openDataPass(fs *flag.FlagSet) func(simulation) (simulator, error) {
 	webhook := fs.String("webhook", "", "`URL` that is sent the events of every definition, signed")
 	secret := fs.String("webhook-secret", "", "the text that signs them (default drawn, and shown in the line)")
@@ -403,7 +420,7 @@ func openHydra(*flag.FlagSet) func(simulation) (simulator, error) {
 	}
 }
 
-// options are a manager's, of its seed file; without one the zero value, which
+// options are a partner's, of its seed file; without one the zero value, which
 // is its example.
 func options[O any](file string) (O, error) {
 	load := func(file string) (opts O, err error) {

@@ -36,6 +36,7 @@ func TestTheSamplesOfTheSimulatorsPagesWork(t *testing.T) {
 			d := simulating(t, "mailbox")
 			return []string{d.API, "COURRIELS", d.SMTP, "RELAIS"}
 		}, []string{`"Essai"`}},
+		{"simuler-sirene.sh", in("SIRENE", "sirene"), []string{`"denominationUniteLegale":"COMMUNE DE PLOUVENEZ-LA-LANDE"`, `"statut":404`}},
 		{"simuler-gravitee.sh", in("GRAVITEE", "gravitee"), []string{`"data":[]`, `"applications"`}},
 	} {
 		t.Run(c.sample, func(t *testing.T) {

@@ -21,7 +21,7 @@ const townHall = "21690387200018"
 
 func open(t *testing.T, key string) (*Register, *sirenetest.Server, *bytes.Buffer) {
 	t.Helper()
-	site := sirenetest.New()
+	site := sirenetest.New(sirenetest.Options{Establishments: []sirenetest.Establishment{}})
 	url, err := site.Start("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
