@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"os"
 	"os/exec"
 	"slices"
@@ -65,7 +67,9 @@ func dial(address string) (*connection, error) {
 // send gives the body of an answer of 2xx; it is good until the next call.
 func (c *connection) send(method, path, header string, body []byte) ([]byte, error) {
 	c.out.Reset()
-	fmt.Fprintf(&c.out, "%s %s HTTP/1.1\r\nHost: hub\r\n%s", method, path, header)
+	for _, part := range []string{method, " ", path, " HTTP/1.1\r\nHost: hub\r\n", header} {
+		c.out.WriteString(part)
+	}
 	if body != nil {
 		fmt.Fprintf(&c.out, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
 	}
@@ -77,19 +81,51 @@ func (c *connection) send(method, path, header string, body []byte) ([]byte, err
 	if _, err := c.Write(c.out.Bytes()); err != nil {
 		return nil, err
 	}
-	resp, err := http.ReadResponse(c.in, nil)
+	status, err := c.receive()
+	if err == nil && status >= 300 {
+		err = fmt.Errorf("%s %s: %d %s", method, path, status, c.body.Bytes())
+	}
+	return c.body.Bytes(), err
+}
+
+// receive reads one answer, its body into c.body.
+func (c *connection) receive() (status int, err error) {
+	line, err := c.in.ReadSlice('\n')
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	defer resp.Body.Close()
+	if len(line) < len("HTTP/1.1 200\r\n") {
+		return 0, fmt.Errorf("no status line: %q", line)
+	}
+	if status, err = strconv.Atoi(string(line[9:12])); err != nil {
+		return 0, err
+	}
+	length, chunked := int64(0), false
+	for {
+		if line, err = c.in.ReadSlice('\n'); err != nil {
+			return 0, err
+		}
+		name, value, found := bytes.Cut(bytes.TrimSpace(line), []byte(":"))
+		if !found {
+			break
+		}
+		switch {
+		case bytes.EqualFold(name, []byte("Content-Length")):
+			length = number(string(bytes.TrimSpace(value)))
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+			chunked = true
+		}
+	}
 	c.body.Reset()
-	if _, err := c.body.ReadFrom(resp.Body); err != nil {
-		return nil, err
+	if !chunked {
+		_, err = io.CopyN(&c.body, c.in, length)
+		return status, err
 	}
-	if resp.StatusCode >= 300 {
-		return nil, fmt.Errorf("%s %s: %d %s", method, path, resp.StatusCode, c.body.Bytes())
+	if _, err = c.body.ReadFrom(httputil.NewChunkedReader(c.in)); err != nil {
+		return 0, err
 	}
-	return c.body.Bytes(), nil
+	_, err = c.in.ReadSlice('\n') // what ends the trailer
+	return status, err
 }
 
 // serveProcess runs `serve` in a process of its own, as production does: what

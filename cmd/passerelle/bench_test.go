@@ -53,6 +53,36 @@ func durablePostgres(t *testing.T) *localpg.Server {
 	return s
 }
 
+const hugePages = "/proc/sys/vm/nr_hugepages" // of 2 MB
+
+// benchMemory gives a Postgres shared memory of so many megabytes, 1 GB at least,
+// in huge pages where this process may reserve them: they are given back at the
+// end. Elsewhere it has 1 GB in ordinary ones. What it says goes into the table.
+func benchMemory(t *testing.T, megabytes int) (settings map[string]string, says string) {
+	t.Helper()
+	megabytes = max(megabytes, 1024)
+	before, err := os.ReadFile(hugePages)
+	ordinary := map[string]string{"shared_buffers": "1GB"}
+	if err != nil {
+		return ordinary, "1 GB of shared memory"
+	}
+	wanted := megabytes/2 + megabytes/16 // what it has beside its buffers
+	if err := os.WriteFile(hugePages, []byte(strconv.Itoa(wanted)), 0o600); err != nil {
+		return ordinary, "1 GB of shared memory in ordinary pages"
+	}
+	giveBack := func() {
+		if err := os.WriteFile(hugePages, before, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	if got, err := os.ReadFile(hugePages); err != nil || number(strings.TrimSpace(string(got))) < int64(wanted) {
+		giveBack()
+		return ordinary, "1 GB of shared memory in ordinary pages"
+	}
+	t.Cleanup(giveBack)
+	return map[string]string{"shared_buffers": fmt.Sprintf("%dMB", megabytes), "huge_pages": "on"}, fmt.Sprintf("%d MB of shared memory in huge pages", megabytes)
+}
+
 var pgbenchTPS = regexp.MustCompile(`tps = ([0-9.]+) \(without`)
 
 // pgbenchCommits is what the machine itself can commit: pgbench -N, 10 clients.

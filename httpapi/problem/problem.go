@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	fastjson "github.com/segmentio/encoding/json"
 )
 
 // Problem is a problem document (RFC 9457). Type is a stable code, relative to
@@ -103,9 +104,17 @@ func Write(w http.ResponseWriter, r *http.Request, p *Problem) {
 
 // JSON sends v as application/json with that status.
 func JSON(w http.ResponseWriter, r *http.Request, status int, v any) {
+	body, err := fastjson.Append(nil, v, fastjson.EscapeHTML|fastjson.SortMapKeys)
+	if err != nil {
+		panic(err) // what cannot be written as JSON is a fault of ours
+	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
 	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(v); err != nil {
+	if r.Method == http.MethodHead {
+		return
+	}
+	if _, err := w.Write(append(body, '\n')); err != nil {
 		zerolog.Ctx(r.Context()).Debug().Err(err).Msg("client left before the end of the answer")
 	}
 }

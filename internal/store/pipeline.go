@@ -245,22 +245,34 @@ func (p *pipeline) CopyFrom(ctx context.Context, table pgx.Identifier, columns [
 	return p.conn.CopyFrom(ctx, table, columns, &restOf{CopyFromSource: source, first: rows})
 }
 
-// insertLater queues one insert a row: each has the same text, which is
-// prepared once a connection.
+// insertLater queues one insert of all the rows: as many texts as there are
+// numbers of rows, each prepared once a connection.
 func (p *pipeline) insertLater(table pgx.Identifier, columns []string, rows [][]any) {
-	var names, values strings.Builder
+	var text strings.Builder
+	text.WriteString("insert into " + table.Sanitize() + " (")
 	for i, column := range columns {
 		if i > 0 {
-			names.WriteString(", ")
-			values.WriteString(", ")
+			text.WriteString(", ")
 		}
-		names.WriteString(pgx.Identifier{column}.Sanitize())
-		fmt.Fprintf(&values, "$%d", i+1)
+		text.WriteString(pgx.Identifier{column}.Sanitize())
 	}
-	text := "insert into " + table.Sanitize() + " (" + names.String() + ") values (" + values.String() + ")"
-	for _, row := range rows {
-		p.later(nil, text, row...)
+	text.WriteString(") values ")
+	var args []any
+	for i, row := range rows {
+		if i > 0 {
+			text.WriteString(", ")
+		}
+		for j, value := range row {
+			args = append(args, value)
+			separator := ", "
+			if j == 0 {
+				separator = "("
+			}
+			fmt.Fprintf(&text, "%s$%d", separator, len(args))
+		}
+		text.WriteString(")")
 	}
+	p.later(nil, text.String(), args...)
 }
 
 // restOf gives rows that were read already, then the others.

@@ -22,6 +22,7 @@ func OpenPool(ctx context.Context, url string, maxConns int, statementTimeout ti
 	limits := fmt.Sprintf("set statement_timeout = %d; set idle_in_transaction_session_timeout = 30000", statementTimeout.Milliseconds())
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		plainUUIDs(conn.TypeMap())
+		plainJSON(conn.TypeMap())
 		_, err := conn.Exec(ctx, limits)
 		return err
 	}

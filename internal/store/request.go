@@ -90,7 +90,11 @@ func (t *Tx) foresee(ctx context.Context, id int64) {
 
 // Request reads a request with its habilitations.
 func (s *Store) Request(ctx context.Context, id int64) (habilitation.Request, error) {
-	return readRequest(ctx, s.q, id)
+	row, err := s.readings.read(ctx, id)
+	if err != nil {
+		return habilitation.Request{}, notFound(err, "request", id)
+	}
+	return requestOf(row)
 }
 
 // Request reads a request inside the transaction, without a lock.
@@ -105,11 +109,14 @@ func (s *Store) RequestByExternal(ctx context.Context, key InboundKey) (int64, e
 }
 
 func readRequest(ctx context.Context, q *db.Queries, id int64) (habilitation.Request, error) {
-	row, err := q.WholeRequest(ctx, id)
+	rows, err := q.WholeRequests(ctx, []int64{id})
+	if err == nil && len(rows) == 0 {
+		err = pgx.ErrNoRows
+	}
 	if err != nil {
 		return habilitation.Request{}, notFound(err, "request", id)
 	}
-	return requestOf(row)
+	return requestOf(rows[0])
 }
 
 // readRequests reads requests in the order of their ids as given; what is not
@@ -121,7 +128,7 @@ func readRequests(ctx context.Context, q *db.Queries, ids []int64) ([]habilitati
 	}
 	byID := make(map[int64]habilitation.Request, len(rows))
 	for i := range rows {
-		r, err := requestOf(db.WholeRequestRow(rows[i]))
+		r, err := requestOf(rows[i])
 		if err != nil {
 			return nil, err
 		}
@@ -136,7 +143,7 @@ func readRequests(ctx context.Context, q *db.Queries, ids []int64) ([]habilitati
 	return list, nil
 }
 
-func requestOf(row db.WholeRequestRow) (habilitation.Request, error) {
+func requestOf(row db.WholeRequestsRow) (habilitation.Request, error) {
 	r := habilitation.Request{
 		ID:         row.ID,
 		Origin:     habilitation.Origin(row.Origin),
@@ -170,11 +177,11 @@ func requestOf(row db.WholeRequestRow) (habilitation.Request, error) {
 			Type:  row.ServiceProviderType,
 		}
 	}
-	if err := json.Unmarshal(row.Data, &r.Data); err != nil {
+	if err := readStored(row.Data, &r.Data); err != nil {
 		return r, err
 	}
 	var granted []grantedRow
-	if err := json.Unmarshal(row.Habilitations, &granted); err != nil {
+	if err := readStored(row.Habilitations, &granted); err != nil {
 		return r, err
 	}
 	for _, h := range granted {
@@ -237,7 +244,7 @@ func habilitationOf(row db.Habilitation) (habilitation.Habilitation, error) {
 		raw json.RawMessage
 		to  any
 	}{{row.Data, &h.Data}, {row.Organization, &h.Organization}, {row.Applicant, &h.Applicant}} {
-		if err := json.Unmarshal(field.raw, field.to); err != nil {
+		if err := readStored(field.raw, field.to); err != nil {
 			return h, err
 		}
 	}

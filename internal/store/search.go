@@ -10,7 +10,7 @@ import (
 // searchBudget is how many candidates one search looks at. What is rarer is
 // searched whole; what is commoner page by page, newest first: a page may then
 // be short although more follows, and its cursor goes on from there.
-const searchBudget = 2000
+const searchBudget = MaxTotal
 
 // search finds the requests that have all the words, newest first. It starts
 // from whichever is rarest, a word or the other filters, and probes the rest.

@@ -28,12 +28,15 @@ type Store struct {
 	many   many   // lists that are too long to be counted
 	counts counts // what searches counted
 
+	readings *readings
+
 	rights atomic.Uint64
 }
 
 // New gives a store over pool; ring seals and opens its secrets.
 func New(pool *pgxpool.Pool, ring Sealer) *Store {
-	return &Store{pool: pool, q: db.New(pool), ring: ring}
+	q := db.New(pool)
+	return &Store{pool: pool, q: q, ring: ring, readings: newReadings(q)}
 }
 
 // Pool gives the connections, for River and for health checks.

@@ -502,17 +502,6 @@ func (q *Queries) UpdateHabilitationState(ctx context.Context, state string, iD 
 }
 
 const updateRequest = `-- name: UpdateRequest :exec
-with before as (
-    select r.id, r.words, r.definition from request r where r.id = $20
-), gone as (
-    delete from request_word w using before b
-    where w.request_id = b.id and w.word = any (b.words) and not w.word = any ($19::text[])
-), posted as (
-    insert into request_word (word, request_id, definition)
-    select n.word, b.id, $1 from before b, unnest($19::text[]) n (word)
-    where b.definition <> $1 or not n.word = any (b.words)
-    on conflict (word, request_id) do update set definition = excluded.definition
-)
 update request
 set definition = $1, form = $2, state = $3, reopening = $4, data = $5,
     organization_id = $6, applicant_id = $7, service_provider_id = $8,
@@ -546,7 +535,7 @@ type UpdateRequestParams struct {
 	ID                   int64
 }
 
-// Postings follow where words or definition changed.
+// Postings follow by a trigger where words or definition changed.
 func (q *Queries) UpdateRequest(ctx context.Context, arg UpdateRequestParams) error {
 	_, err := q.db.Exec(ctx, updateRequest,
 		arg.Definition,
@@ -639,104 +628,6 @@ func (q *Queries) UpsertExternalPerson(ctx context.Context, arg UpsertExternalPe
 	return id, err
 }
 
-const wholeRequest = `-- name: WholeRequest :one
-select r.id, r.origin, r.source, r.external_id, r.public_id, r.definition, r.form, r.state, r.reopening, r.data, r.created_at,
-       r.service_provider_id, r.service_provider_siret, r.service_provider_type, r.terms_accepted, r.dpo_informed, r.last_submitted_at,
-       r.last_validated_at, r.reopened_at, r.applied_at, r.version,
-       o.id as organization_id, o.external_id as organization_external_id, o.siret, o.name, o.insee_payload,
-       p.id as person_id, p.external_id as person_external_id, p.uid, p.email, p.given_name, p.family_name, p.phone_number, p.job_title,
-       (select coalesce(json_agg(json_build_object(
-            'id', h.id, 'external_id', h.external_id, 'definition', h.definition, 'form', h.form, 'state', h.state, 'parent_id', h.parent_id,
-            'data', h.data, 'organization', h.organization, 'applicant', h.applicant, 'message', h.message, 'created_at', h.created_at) order by h.id), '[]')
-        from habilitation h where h.request_id = r.id)::json as habilitations
-from request r
-join organization o on o.id = r.organization_id
-join person p on p.id = r.applicant_id
-where r.id = $1
-`
-
-type WholeRequestRow struct {
-	ID                     int64
-	Origin                 string
-	Source                 string
-	ExternalID             *int64
-	PublicID               uuid.UUID
-	Definition             string
-	Form                   string
-	State                  string
-	Reopening              bool
-	Data                   json.RawMessage
-	CreatedAt              time.Time
-	ServiceProviderID      string
-	ServiceProviderSiret   string
-	ServiceProviderType    string
-	TermsAccepted          bool
-	DpoInformed            bool
-	LastSubmittedAt        *time.Time
-	LastValidatedAt        *time.Time
-	ReopenedAt             *time.Time
-	AppliedAt              *time.Time
-	Version                int64
-	OrganizationID         int64
-	OrganizationExternalID *int64
-	Siret                  *string
-	Name                   string
-	InseePayload           []byte
-	PersonID               int64
-	PersonExternalID       *int64
-	Uid                    *string
-	Email                  string
-	GivenName              string
-	FamilyName             string
-	PhoneNumber            string
-	JobTitle               string
-	Habilitations          []byte
-}
-
-// A request with its holders and, as JSON, its habilitations, oldest first.
-func (q *Queries) WholeRequest(ctx context.Context, id int64) (WholeRequestRow, error) {
-	row := q.db.QueryRow(ctx, wholeRequest, id)
-	var i WholeRequestRow
-	err := row.Scan(
-		&i.ID,
-		&i.Origin,
-		&i.Source,
-		&i.ExternalID,
-		&i.PublicID,
-		&i.Definition,
-		&i.Form,
-		&i.State,
-		&i.Reopening,
-		&i.Data,
-		&i.CreatedAt,
-		&i.ServiceProviderID,
-		&i.ServiceProviderSiret,
-		&i.ServiceProviderType,
-		&i.TermsAccepted,
-		&i.DpoInformed,
-		&i.LastSubmittedAt,
-		&i.LastValidatedAt,
-		&i.ReopenedAt,
-		&i.AppliedAt,
-		&i.Version,
-		&i.OrganizationID,
-		&i.OrganizationExternalID,
-		&i.Siret,
-		&i.Name,
-		&i.InseePayload,
-		&i.PersonID,
-		&i.PersonExternalID,
-		&i.Uid,
-		&i.Email,
-		&i.GivenName,
-		&i.FamilyName,
-		&i.PhoneNumber,
-		&i.JobTitle,
-		&i.Habilitations,
-	)
-	return i, err
-}
-
 const wholeRequests = `-- name: WholeRequests :many
 select r.id, r.origin, r.source, r.external_id, r.public_id, r.definition, r.form, r.state, r.reopening, r.data, r.created_at,
        r.service_provider_id, r.service_provider_siret, r.service_provider_type, r.terms_accepted, r.dpo_informed, r.last_submitted_at,
@@ -750,7 +641,7 @@ select r.id, r.origin, r.source, r.external_id, r.public_id, r.definition, r.for
 from request r
 join organization o on o.id = r.organization_id
 join person p on p.id = r.applicant_id
-where r.id = any ($1::bigint[])
+where r.id = any ((select $1::bigint[])::bigint[])
 `
 
 type WholeRequestsRow struct {
@@ -791,7 +682,8 @@ type WholeRequestsRow struct {
 	Habilitations          []byte
 }
 
-// The same of several. (One asked for as a list of one would be planned at each call.)
+// Requests with their holders and, as JSON, their habilitations, oldest first. The
+// ids come by a query of their own: the planner cannot count them, and keeps one plan.
 func (q *Queries) WholeRequests(ctx context.Context, ids []int64) ([]WholeRequestsRow, error) {
 	rows, err := q.db.Query(ctx, wholeRequests, ids)
 	if err != nil {

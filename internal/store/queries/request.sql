@@ -17,24 +17,9 @@ where r.source = @source and h.external_id = any (@external_ids::bigint[]);
 -- name: ExternalOrganizationName :one
 select name from organization where source = @source and external_id = @external_id;
 
--- name: WholeRequest :one
--- A request with its holders and, as JSON, its habilitations, oldest first.
-select r.id, r.origin, r.source, r.external_id, r.public_id, r.definition, r.form, r.state, r.reopening, r.data, r.created_at,
-       r.service_provider_id, r.service_provider_siret, r.service_provider_type, r.terms_accepted, r.dpo_informed, r.last_submitted_at,
-       r.last_validated_at, r.reopened_at, r.applied_at, r.version,
-       o.id as organization_id, o.external_id as organization_external_id, o.siret, o.name, o.insee_payload,
-       p.id as person_id, p.external_id as person_external_id, p.uid, p.email, p.given_name, p.family_name, p.phone_number, p.job_title,
-       (select coalesce(json_agg(json_build_object(
-            'id', h.id, 'external_id', h.external_id, 'definition', h.definition, 'form', h.form, 'state', h.state, 'parent_id', h.parent_id,
-            'data', h.data, 'organization', h.organization, 'applicant', h.applicant, 'message', h.message, 'created_at', h.created_at) order by h.id), '[]')
-        from habilitation h where h.request_id = r.id)::json as habilitations
-from request r
-join organization o on o.id = r.organization_id
-join person p on p.id = r.applicant_id
-where r.id = @id;
-
 -- name: WholeRequests :many
--- The same of several. (One asked for as a list of one would be planned at each call.)
+-- Requests with their holders and, as JSON, their habilitations, oldest first. The
+-- ids come by a query of their own: the planner cannot count them, and keeps one plan.
 select r.id, r.origin, r.source, r.external_id, r.public_id, r.definition, r.form, r.state, r.reopening, r.data, r.created_at,
        r.service_provider_id, r.service_provider_siret, r.service_provider_type, r.terms_accepted, r.dpo_informed, r.last_submitted_at,
        r.last_validated_at, r.reopened_at, r.applied_at, r.version,
@@ -47,7 +32,7 @@ select r.id, r.origin, r.source, r.external_id, r.public_id, r.definition, r.for
 from request r
 join organization o on o.id = r.organization_id
 join person p on p.id = r.applicant_id
-where r.id = any (@ids::bigint[]);
+where r.id = any ((select @ids::bigint[])::bigint[]);
 
 -- name: LockRequest :one
 select id from request where id = @id for update;
@@ -68,18 +53,7 @@ with made as (
 select id from made;
 
 -- name: UpdateRequest :exec
--- Postings follow where words or definition changed.
-with before as (
-    select r.id, r.words, r.definition from request r where r.id = @id
-), gone as (
-    delete from request_word w using before b
-    where w.request_id = b.id and w.word = any (b.words) and not w.word = any (@words::text[])
-), posted as (
-    insert into request_word (word, request_id, definition)
-    select n.word, b.id, @definition from before b, unnest(@words::text[]) n (word)
-    where b.definition <> @definition or not n.word = any (b.words)
-    on conflict (word, request_id) do update set definition = excluded.definition
-)
+-- Postings follow by a trigger where words or definition changed.
 update request
 set definition = @definition, form = @form, state = @state, reopening = @reopening, data = @data,
     organization_id = @organization_id, applicant_id = @applicant_id, service_provider_id = @service_provider_id,
