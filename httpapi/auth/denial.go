@@ -102,9 +102,12 @@ func (d *Denial) Problem() *problem.Problem {
 // not know.
 func Translate(err error) *problem.Problem {
 	var denial *Denial
+	var tooMany *TooManyError
 	switch {
 	case errors.As(err, &denial):
 		return denial.Problem()
+	case errors.As(err, &tooMany):
+		return problem.New(http.StatusTooManyRequests, "trop-de-requetes", "Trop de requêtes", "Attendez un instant avant de recommencer.")
 	case store.Unavailable(err), errors.Is(err, jose.ErrKeysUnavailable):
 		return problem.Unavailable()
 	}

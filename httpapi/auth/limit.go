@@ -1,35 +1,41 @@
 package auth
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
-	"github.com/go-chi/httprate"
+	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
-const (
-	resetHeader      = "RateLimit-Reset"
-	retryAfterHeader = "Retry-After"
-)
+// TooManyError: the caller has sent what he may for now.
+type TooManyError struct{ Wait time.Duration }
 
-// Limit lets each caller send perMinute requests a minute to this process and
-// says in RateLimit-Limit, -Remaining and -Reset (seconds) where he is
-// (draft-ietf-httpapi-ratelimit-headers); tooMany answers the rest, with
-// Retry-After. It comes after Require.
-func Limit(perMinute int, tooMany http.HandlerFunc) func(http.Handler) http.Handler {
-	limiter := httprate.NewRateLimiter(perMinute, time.Minute, httprate.WithResponseHeaders(httprate.ResponseHeaders{
-		Limit: "RateLimit-Limit", Remaining: "RateLimit-Remaining", Reset: resetHeader, RetryAfter: retryAfterHeader,
-	}))
+func (e *TooManyError) Error() string {
+	return fmt.Sprintf("too many requests: one more in %s", e.Wait)
+}
+
+// Limit lets each caller send so many requests a minute, to all processes
+// together, and says in RateLimit-Limit, -Remaining and -Reset (seconds) where he
+// is (draft-ietf-httpapi-ratelimit-headers). who names him: two machines of one
+// name share. refuse answers the rest, with a *TooManyError and Retry-After, and
+// what goes wrong on our side. It comes after Require.
+func Limit(limit *store.SharedLimit, who func(Caller) string, refuse func(http.ResponseWriter, *http.Request, error)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			caller, _ := CallerOf(r.Context())
-			over := limiter.OnLimit(w, r, caller.Actor())
-			wait := secondsUntil(w.Header().Get(resetHeader))
-			w.Header().Set(resetHeader, wait)
-			if over {
-				w.Header().Set(retryAfterHeader, wait)
-				tooMany(w, r)
+			allowed, err := limit.Take(r.Context(), who(caller))
+			if err != nil {
+				refuse(w, r, err)
+				return
+			}
+			w.Header().Set("RateLimit-Limit", strconv.Itoa(limit.PerMinute()))
+			w.Header().Set("RateLimit-Remaining", strconv.Itoa(allowed.Left))
+			w.Header().Set("RateLimit-Reset", wholeSeconds(allowed.Reset))
+			if !allowed.OK {
+				w.Header().Set("Retry-After", wholeSeconds(allowed.Wait))
+				refuse(w, r, &TooManyError{allowed.Wait})
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -37,12 +43,7 @@ func Limit(perMinute int, tooMany http.HandlerFunc) func(http.Handler) http.Hand
 	}
 }
 
-// secondsUntil turns the Unix time at which a window ends into whole seconds,
-// one at least.
-func secondsUntil(unix string) string {
-	end, err := strconv.ParseInt(unix, 10, 64)
-	if err != nil {
-		end = time.Now().Add(time.Minute).Unix()
-	}
-	return strconv.FormatInt(max(end-time.Now().Unix(), 1), 10)
+// wholeSeconds rounds up, to one at least.
+func wholeSeconds(d time.Duration) string {
+	return strconv.FormatInt(int64(max((d+time.Second-1)/time.Second, 1)), 10)
 }

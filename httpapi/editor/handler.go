@@ -3,7 +3,6 @@ package editor
 import (
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -80,7 +79,9 @@ func (h *Handler) Router() http.Handler {
 		token = h.LimitToken(oauth.TooMany)(token)
 	}
 	r.Method(http.MethodPost, "/token", token)
-	calls, fetches := bound(h.Store.NewSharedLimit("editor-calls", h.PerEditor)), bound(h.Store.NewSharedLimit("editor-fetches", h.Fetches))
+	// Whichever of its machines asks, an editor is counted once.
+	calls := auth.Limit(h.Store.NewSharedLimit("editor-calls", h.PerEditor), auth.Caller.Editor, deny)
+	fetches := auth.Limit(h.Store.NewSharedLimit("editor-fetches", h.Fetches), auth.Caller.Editor, deny)
 	for _, route := range h.Routes() {
 		around := []func(http.Handler) http.Handler{noStore, h.Callers.Require(deny), editorsOnly, auth.RequireScope(route.Scope, deny), calls}
 		if route.fetches {
@@ -116,35 +117,6 @@ func editorsOnly(next http.Handler) http.Handler {
 func callerOf(r *http.Request) auth.Caller {
 	caller, _ := auth.CallerOf(r.Context())
 	return caller
-}
-
-// bound counts the requests of one editor, whichever of its machines sends them
-// to whichever process. RateLimit-Limit, -Remaining and -Reset (seconds) say where
-// it is (draft-ietf-httpapi-ratelimit-headers).
-func bound(limit *store.SharedLimit) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return problem.Handle(translate, func(w http.ResponseWriter, r *http.Request) error {
-			allowed, err := limit.Take(r.Context(), callerOf(r).Editor())
-			if err != nil {
-				return err
-			}
-			w.Header().Set("RateLimit-Limit", strconv.Itoa(limit.PerMinute()))
-			w.Header().Set("RateLimit-Remaining", strconv.Itoa(allowed.Left))
-			w.Header().Set("RateLimit-Reset", strconv.Itoa(int(wholeSeconds(allowed.Reset)/time.Second)))
-			if !allowed.OK {
-				p := problem.New(http.StatusTooManyRequests, "trop-de-requetes", "Trop de requêtes", "Attendez un instant avant de recommencer.")
-				p.After = wholeSeconds(allowed.Wait)
-				return p
-			}
-			next.ServeHTTP(w, r)
-			return nil
-		})
-	}
-}
-
-// wholeSeconds rounds up, to one at least.
-func wholeSeconds(d time.Duration) time.Duration {
-	return max((d + time.Second - 1).Truncate(time.Second), time.Second)
 }
 
 func notFound() *problem.Problem {

@@ -26,7 +26,7 @@ type Handler struct {
 	Catalogue Catalogue
 	Callers   *auth.Authenticator
 	MaxBody   int64             // bytes
-	PerClient int               // requests a minute of one caller to this process
+	PerClient int               // requests a minute of one caller
 	Sources   map[string]string // where a source's requests are decided: its pages' address, by its name
 	Tester    *registry.Tester
 }
@@ -80,7 +80,7 @@ func (h *Handler) Router() http.Handler {
 	r.MethodNotAllowed(problem.Handle(translate, func(http.ResponseWriter, *http.Request) error {
 		return problem.New(http.StatusMethodNotAllowed, "methode", "Méthode non admise", "Cette adresse n’accepte pas cette méthode.")
 	}))
-	limit := newLimit(h.PerClient)
+	limit := auth.Limit(h.Store.NewSharedLimit("hub", h.PerClient), auth.Caller.Actor, deny)
 	for _, route := range h.Routes() {
 		r.With(h.Callers.Require(deny), limit, scoped(route.Scope)).Method(route.Method, route.Pattern, problem.Handle(h.translate, route.serve))
 	}

@@ -82,8 +82,6 @@ func missingParameter(name string) *failure {
 	return fail(http.StatusBadRequest, "Paramètre manquant", "Le paramètre « "+name+" » est requis mais absent de la requête.", "/"+name)
 }
 
-func tooMany(w http.ResponseWriter, r *http.Request) { deny(w, r, errTooMany) }
-
 // deny is the one way an error leaves this API; details of a fault of ours go
 // to the log.
 func deny(w http.ResponseWriter, r *http.Request, err error) {
@@ -105,6 +103,7 @@ func write(w http.ResponseWriter, r *http.Request, f *failure) {
 func translate(err error) *failure {
 	var f *failure
 	var denial *auth.Denial
+	var tooMany *auth.TooManyError
 	var refusal *habilitation.Refusal
 	var answers *registry.AnswersError
 	switch {
@@ -112,6 +111,8 @@ func translate(err error) *failure {
 		return f
 	case errors.As(err, &denial):
 		return denied(denial)
+	case errors.As(err, &tooMany):
+		return errTooMany
 	case errors.As(err, &refusal):
 		return refused(refusal)
 	case errors.As(err, &answers):

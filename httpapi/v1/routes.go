@@ -47,7 +47,7 @@ func (h *Handler) Router() http.Handler {
 	r.MethodNotAllowed(methodNotAllowed(r))
 	r.Mount("/oauth", h.OAuth())
 	r.Group(func(r chi.Router) {
-		r.Use(h.Callers.Require(deny), applicationsOnly, auth.Limit(h.PerClient, tooMany))
+		r.Use(h.Callers.Require(deny), applicationsOnly, auth.Limit(h.Store.NewSharedLimit("api", h.PerClient), auth.Caller.Actor, deny))
 		r.Get("/me", handle(h.me))
 		r.Group(func(r chi.Router) {
 			r.Use(auth.RequireScope(auth.ScopeReadAuthorizations, deny))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ type SharedLimit struct {
 
 	mu      sync.Mutex
 	callers map[string]*portion
+	swept   time.Time // when portions that nobody came back to were dropped
 }
 
 // portion is what a process holds of a caller's bucket.
@@ -33,6 +35,7 @@ type portion struct {
 	shared float64   // left in the bucket when it was asked
 	asked  time.Time // when that was
 	empty  time.Time // nothing to ask for before
+	used   time.Time // under the limit's lock, as the others are under the portion's
 }
 
 // Allowance is what became of one call.
@@ -60,17 +63,11 @@ func (l *SharedLimit) PerMinute() int { return l.perMinute }
 
 // Take counts one call of a caller.
 func (l *SharedLimit) Take(ctx context.Context, caller string) (Allowance, error) {
-	l.mu.Lock()
-	p := l.callers[caller]
-	if p == nil {
-		p = &portion{}
-		l.callers[caller] = p
-	}
-	l.mu.Unlock()
+	now := time.Now()
+	p := l.of(caller, now)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	rate := float64(l.perMinute) / 60
-	now := time.Now()
 	if now.Sub(p.asked) > portionFor {
 		p.tokens = 0
 	}
@@ -97,6 +94,24 @@ func (l *SharedLimit) Take(ctx context.Context, caller string) (Allowance, error
 	}
 	a.Reset = seconds((float64(l.perMinute) - left) / rate)
 	return a, nil
+}
+
+// of gives what the process holds of a caller's bucket. Those who did not come
+// back while their portion was good are forgotten.
+func (l *SharedLimit) of(caller string, now time.Time) *portion {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.swept) > portionFor {
+		l.swept = now
+		maps.DeleteFunc(l.callers, func(_ string, p *portion) bool { return now.Sub(p.used) > portionFor })
+	}
+	p := l.callers[caller]
+	if p == nil {
+		p = &portion{}
+		l.callers[caller] = p
+	}
+	p.used = now
+	return p
 }
 
 // ask takes a portion of a caller's bucket, or what is left of it.
