@@ -36,7 +36,9 @@ func definitionOptions(c *config.Config) definitions.Options {
 	return definitions.Options{Production: c.Hub.Environment == config.Production, Contacts: c.Definitions.Contacts}
 }
 
-func (h *hub) openCatalogue() error {
+// openCatalogue reads the folder. One with faults keeps no hub from starting that
+// has a set in force: it is refused as a whole, as it is while the hub runs.
+func (h *hub) openCatalogue(ctx context.Context) error {
 	c := &catalogue{options: definitionOptions(h.config), store: h.store, log: h.log}
 	if h.config.Definitions.Dir != "" {
 		c.folder = os.DirFS(h.config.Definitions.Dir)
@@ -44,7 +46,14 @@ func (h *hub) openCatalogue() error {
 	}
 	set, report := definitions.Load(c.source(), c.options)
 	if err := report.Err(); err != nil {
-		return fmt.Errorf("%w (`passerelle definitions check` tells all)", err)
+		inForce, kept := c.inForce(ctx)
+		if kept != nil {
+			return fmt.Errorf("%w (`passerelle definitions check` tells all)", err)
+		}
+		if err := c.refuse(report, "definitions: the folder is refused as a whole; the set in force stays"); err != nil {
+			return err
+		}
+		set, c.started = inForce, true
 	}
 	c.live = definitions.NewLive(set)
 	h.definitions, h.catalogue = c, c.live
@@ -100,14 +109,32 @@ func (c *catalogue) sync(ctx context.Context) error {
 func (c *catalogue) reload(ctx context.Context) error {
 	set, report := definitions.Load(c.folder, c.options)
 	if len(report.Faults) > 0 {
-		var text strings.Builder
-		if _, err := report.WriteTo(&text); err != nil {
-			return err
-		}
-		c.log.Error().Int("faults", len(report.Faults)).Str("report", text.String()).Msg("definitions: the changed folder is refused as a whole; the running set stays")
-		return nil
+		return c.refuse(report, "definitions: the changed folder is refused as a whole; the running set stays")
 	}
 	return c.put(ctx, set, false)
+}
+
+// refuse tells every fault of a folder.
+func (c *catalogue) refuse(report definitions.Report, message string) error {
+	var text strings.Builder
+	if _, err := report.WriteTo(&text); err != nil {
+		return err
+	}
+	c.log.Error().Int("faults", len(report.Faults)).Str("report", text.String()).Msg(message)
+	return nil
+}
+
+// inForce reads the set that the database says is in force.
+func (c *catalogue) inForce(ctx context.Context) (*definitions.Set, error) {
+	stored, err := c.store.DefinitionsInForce(ctx)
+	if err != nil {
+		return nil, err
+	}
+	set, err := definitions.FromBundle(stored.Bundle)
+	if err != nil {
+		return nil, fmt.Errorf("the set in force, %s, cannot be read by this version: %w", short(stored.Hash), err)
+	}
+	return set, nil
 }
 
 // put puts a set in force for all processes.
@@ -133,17 +160,13 @@ func (c *catalogue) adopt(ctx context.Context) error {
 	if err != nil || hash == "" || hash == c.live.Hash() {
 		return err
 	}
-	stored, err := c.store.DefinitionsInForce(ctx)
+	set, err := c.inForce(ctx)
 	if err != nil {
 		return err
 	}
-	set, err := definitions.FromBundle(stored.Bundle)
-	if err != nil {
-		return fmt.Errorf("the set in force, %s, cannot be read by this version: %w", short(stored.Hash), err)
-	}
 	before := c.live.Hash()
 	c.live.Replace(set)
-	c.log.Info().Str("set", short(stored.Hash)).Str("before", short(before)).Int("definitions", len(set.Definitions())).Msg("definitions: taken up")
+	c.log.Info().Str("set", short(set.Hash())).Str("before", short(before)).Int("definitions", len(set.Definitions())).Msg("definitions: taken up")
 	return nil
 }
 

@@ -154,8 +154,15 @@ func TestAChangedFolderIsTakenUpByAllProcessesOrRefusedAsAWhole(t *testing.T) {
 	if name(a) != "API Entreprises" || name(b) != "API Entreprises" || strings.Count(log.String(), "refused as a whole") != 1 {
 		t.Errorf("after a broken change: %q and %q, log %s", name(a), name(b), log.String())
 	}
+	// A hub that starts meanwhile goes on with the set in force.
+	log.Reset()
+	late := replica(t, url, folderA, &log)
+	sync(late)
+	if name(late) != "API Entreprises" || strings.Count(log.String(), "refused as a whole; the set in force stays") != 1 || !strings.Contains(log.String(), "kindd") {
+		t.Errorf("a start with the broken folder: %q, log %s", name(late), log.String())
+	}
 	edit(t, folderA, entrepriseFile, "kindd:", "kind:")
-	sync(a, b)
+	sync(a, b, late)
 
 	// An old process that starts again does not undo what is newer.
 	log.Reset()

@@ -52,12 +52,12 @@ func serve(ctx context.Context, env environment, args []string) error {
 	if err != nil {
 		return err
 	}
+	var private *localpg.Server
 	if c.Database.Private() {
-		server, err := startPrivate(ctx, c, log)
-		if err != nil {
+		if private, err = startPrivate(ctx, c, log); err != nil {
 			return err
 		}
-		defer stopPrivate(server, log)
+		defer stopPrivate(private, log)
 	}
 	if err := prepareSchema(ctx, c); err != nil {
 		return err
@@ -67,6 +67,7 @@ func serve(ctx context.Context, env environment, args []string) error {
 		return err
 	}
 	defer h.close()
+	h.private = private
 	spaceCollections()
 	if part(*only) != onlyJobs {
 		go h.lookAtFranceConnect(ctx)
@@ -139,6 +140,17 @@ func stopPrivate(server *localpg.Server, log zerolog.Logger) {
 	}
 }
 
+// watchPrivate ends the process with the Postgres that is its own: whoever keeps
+// the process running starts both again, and the data is recovered.
+func (h *hub) watchPrivate(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-h.private.Done():
+		return errors.New("the private Postgres ended: start the hub again, its data is recovered")
+	}
+}
+
 // keptKey reads a sealing key of 32 bytes in base64, made when there is none.
 func keptKey(file string) (connectors.Secret, error) {
 	text, err := os.ReadFile(file)
@@ -205,6 +217,9 @@ func (h *hub) run(ctx context.Context, only part, env environment) error {
 	}
 	looksCtx, stopLooks := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLooks()
+	if h.private != nil {
+		running.add(func() error { return h.watchPrivate(looksCtx) })
+	}
 	var servers []*http.Server
 	if only != onlyJobs {
 		running.add(func() error { h.introspector.Run(looksCtx); return nil })

@@ -41,6 +41,7 @@ import (
 	tokenapi "github.com/passerelle-hub/passerelle/httpapi/token"
 	"github.com/passerelle-hub/passerelle/internal/jose"
 	"github.com/passerelle-hub/passerelle/internal/journey"
+	"github.com/passerelle-hub/passerelle/internal/localpg"
 	"github.com/passerelle-hub/passerelle/internal/registry"
 	"github.com/passerelle-hub/passerelle/internal/store"
 	"github.com/passerelle-hub/passerelle/internal/store/seal"
@@ -76,6 +77,7 @@ type hub struct {
 	quotients    connectors.QuotientSource   // nil without API Particulier
 	journeys     *journey.Service            // citizens' transactions; nil without FranceConnect
 	clock        *store.Clock
+	private      *localpg.Server // nil with database.url
 }
 
 // build opens what the hub works with. Nothing runs yet.
@@ -85,7 +87,7 @@ func build(ctx context.Context, c *config.Config, log zerolog.Logger) (*hub, err
 	if err := h.openStore(ctx); err != nil {
 		return nil, err
 	}
-	if err := h.openCatalogue(); err != nil {
+	if err := h.openCatalogue(ctx); err != nil {
 		return nil, h.closeAfter(err)
 	}
 	if err := h.openRegistry(); err != nil {

@@ -78,7 +78,7 @@ func (c checked) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body = io.NopCloser(bytes.NewReader(sent))
 	}
 	answer, err := http.DefaultTransport.RoundTrip(r)
-	if err != nil || !c.covered(r.URL.Path) {
+	if err != nil || r.Method == http.MethodHead || !c.covered(r.URL.Path) { // HEAD is what GET would say, unsaid
 		return answer, err
 	}
 	received, err := io.ReadAll(answer.Body)

@@ -71,10 +71,12 @@ func bearer(r *http.Request) (string, bool) {
 func (a *Authenticator) hashOf(value string, kinds ...token.Kind) ([]byte, error) {
 	t, err := token.ParseIn(a.Env, value)
 	switch {
+	case value == "":
+		return nil, &Denial{Reason: Missing}
 	case errors.Is(err, token.ErrEnvironment):
 		return nil, &Denial{Reason: OtherEnvironment}
 	case err != nil || !slices.Contains(kinds, t.Kind()):
-		return nil, &Denial{Reason: Missing}
+		return nil, &Denial{Reason: Unknown}
 	}
 	return token.Hash(value), nil
 }
@@ -84,7 +86,7 @@ func (a *Authenticator) machine(ctx context.Context, hash []byte) (liveToken, er
 	found, err := a.Store.AccessToken(ctx, hash)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return liveToken{}, &Denial{Reason: Missing}
+		return liveToken{}, &Denial{Reason: Unknown}
 	case err != nil:
 		return liveToken{}, err
 	case found.Revoked:

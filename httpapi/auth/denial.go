@@ -13,8 +13,10 @@ import (
 type Reason string
 
 const (
-	// Missing: no token, or one that nobody gave out.
+	// Missing: no token.
 	Missing Reason = "missing"
+	// Unknown: a value that nobody gave out. DataPass says of it that none is there.
+	Unknown Reason = "unknown"
 	// Expired: a token of ours, or of an issuer, whose time is over.
 	Expired Reason = "expired"
 	// Revoked: the token, or its application, was ended.
@@ -95,7 +97,11 @@ func (d *Denial) Problem() *problem.Problem {
 	if d.Status() == http.StatusForbidden {
 		return problem.New(http.StatusForbidden, string(d.Reason), "Accès refusé", d.Detail())
 	}
-	return problem.New(http.StatusUnauthorized, "identification", "Identification requise", d.Detail())
+	detail := d.Detail()
+	if d.Reason == Unknown {
+		detail = "Le jeton d’accès n’est pas reconnu : il est incomplet, modifié, ou personne ici ne l’a donné."
+	}
+	return problem.New(http.StatusUnauthorized, "identification", "Identification requise", detail)
 }
 
 // Translate gives the problem of an error of this package, nil for what it does

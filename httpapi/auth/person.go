@@ -73,7 +73,7 @@ func (a *Authenticator) believe(r *http.Request, value string) (belief, error) {
 	}
 	var c personClaims
 	if err := claims.Decode(&c); err != nil || !strings.Contains(c.Email, "@") {
-		return belief{}, &Denial{Reason: Missing}
+		return belief{}, &Denial{Reason: Unknown}
 	}
 	if verified := string(c.EmailVerified); verified != "true" && verified != `"true"` && (verified != "" || !issuer.TrustEmail) {
 		return belief{}, &Denial{Reason: Unverified}
@@ -85,7 +85,7 @@ func (a *Authenticator) believe(r *http.Request, value string) (belief, error) {
 
 // verify finds the issuer that signed a token.
 func (a *Authenticator) verify(r *http.Request, value string) (Issuer, jose.Claims, error) {
-	reason := Missing
+	reason := Unknown
 	var unavailable error
 	for _, issuer := range a.Issuers {
 		claims, err := issuer.Verifier.Verify(r.Context(), value)
@@ -98,7 +98,7 @@ func (a *Authenticator) verify(r *http.Request, value string) (Issuer, jose.Clai
 			reason = Expired
 		}
 	}
-	if unavailable != nil && reason == Missing {
+	if unavailable != nil && reason == Unknown {
 		return Issuer{}, jose.Claims{}, unavailable // it may be good: it cannot be said now
 	}
 	return Issuer{}, jose.Claims{}, &Denial{Reason: reason}

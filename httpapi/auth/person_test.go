@@ -125,19 +125,19 @@ func TestATokenThatIsNotBelievedGivesNobody(t *testing.T) {
 		want  auth.Reason
 	}{
 		"expired":                           {p.sign(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}), auth.Expired},
-		"of another issuer":                 {p.sign(map[string]any{"iss": "https://autre.example"}), auth.Missing},
-		"for another audience":              {p.sign(map[string]any{"aud": "autre"}), auth.Missing},
-		"signed by a stranger":              {stranger.sign(nil), auth.Missing},
-		"without a subject":                 {p.sign(map[string]any{"sub": nil}), auth.Missing},
-		"without an address":                {p.sign(map[string]any{"email": nil}), auth.Missing},
-		"with what is no address":           {p.sign(map[string]any{"email": "jeanne"}), auth.Missing},
-		"with an address of the wrong type": {p.sign(map[string]any{"email": 3}), auth.Missing},
-		"that lives a year":                 {p.sign(map[string]any{"exp": time.Now().AddDate(1, 0, 0).Unix()}), auth.Missing},
-		"not valid yet":                     {p.sign(map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}), auth.Missing},
+		"of another issuer":                 {p.sign(map[string]any{"iss": "https://autre.example"}), auth.Unknown},
+		"for another audience":              {p.sign(map[string]any{"aud": "autre"}), auth.Unknown},
+		"signed by a stranger":              {stranger.sign(nil), auth.Unknown},
+		"without a subject":                 {p.sign(map[string]any{"sub": nil}), auth.Unknown},
+		"without an address":                {p.sign(map[string]any{"email": nil}), auth.Unknown},
+		"with what is no address":           {p.sign(map[string]any{"email": "jeanne"}), auth.Unknown},
+		"with an address of the wrong type": {p.sign(map[string]any{"email": 3}), auth.Unknown},
+		"that lives a year":                 {p.sign(map[string]any{"exp": time.Now().AddDate(1, 0, 0).Unix()}), auth.Unknown},
+		"not valid yet":                     {p.sign(map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}), auth.Unknown},
 		"with an address nobody verified":   {p.sign(map[string]any{"email_verified": false}), auth.Unverified},
 		"that says nothing of its address":  {p.sign(map[string]any{"email_verified": nil}), auth.Unverified},
 		"with a SIRET that is none":         {p.sign(map[string]any{"siret": "12345678901234"}), auth.OtherOrganization},
-		"unsigned":                          {"eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.", auth.Missing},
+		"unsigned":                          {"eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.", auth.Unknown},
 	} {
 		if _, err := s.identify(c.token); !denied(err, c.want) {
 			t.Errorf("%s: %v, want %s", name, err, c.want)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
 	"github.com/passerelle-hub/passerelle/httpapi/problem"
@@ -77,7 +78,9 @@ func (h *Handler) Router() http.Handler {
 	r.NotFound(problem.Handle(translate, func(http.ResponseWriter, *http.Request) error {
 		return problem.New(http.StatusNotFound, "introuvable", "Introuvable", "Rien n’est servi à cette adresse.")
 	}))
-	r.MethodNotAllowed(problem.Handle(translate, func(http.ResponseWriter, *http.Request) error {
+	r.Use(middleware.GetHead)
+	r.MethodNotAllowed(problem.Handle(translate, func(w http.ResponseWriter, req *http.Request) error {
+		w.Header().Set("Allow", problem.Allowed(r, req))
 		return problem.New(http.StatusMethodNotAllowed, "methode", "Méthode non admise", "Cette adresse n’accepte pas cette méthode.")
 	}))
 	limit := auth.Limit(h.Store.NewSharedLimit("hub", h.PerClient), auth.Caller.Actor, deny)

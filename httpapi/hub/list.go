@@ -155,6 +155,9 @@ func (q query) page(f store.Filter) (store.Page, error) {
 	if p.Offset, err = q.number(paramOffset, 0, 0, maxOffset); err != nil {
 		return p, err
 	}
+	if len(f.Words) > 0 && p.Offset+p.Limit > store.MaxTotal {
+		return p, parameterProblem(paramOffset, fmt.Sprintf("avec q, %d au plus : suivez plutôt next_cursor", store.MaxTotal-p.Limit))
+	}
 	if text := q.get(paramCursor); text != "" {
 		if q.get(paramOffset) != "" {
 			return p, parameterProblem(paramOffset, "offset et cursor s’excluent")
@@ -198,7 +201,7 @@ func writeCursor(order string, c store.Cursor) string {
 func readCursor(order, text string) (*store.Cursor, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	var v cursor
-	if err != nil || json.Unmarshal(raw, &v) != nil || v.Order != order || v.ID <= 0 {
+	if err != nil || json.Unmarshal(raw, &v) != nil || v.Order != order || v.ID <= 0 || v.At < 0 {
 		return nil, parameterProblem(paramCursor, "ce n’est pas le next_cursor d’une liste avec ces filtres")
 	}
 	c := &store.Cursor{ID: v.ID}

@@ -11,18 +11,15 @@ import (
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
-// get shows one request, or says that it has not changed (If-None-Match).
+// get shows one request under its version. It always shows it: the people and the
+// organisation that it names change without it.
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
 	req, access, err := h.read(r)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("ETag", etag(req.Version))
-	w.Header().Set("Cache-Control", "private, no-cache")
-	if r.Header.Get("If-None-Match") == etag(req.Version) {
-		w.WriteHeader(http.StatusNotModified)
-		return nil
-	}
+	w.Header().Set("Cache-Control", "no-store")
 	problem.JSON(w, r, http.StatusOK, h.view(req, access))
 	return nil
 }

@@ -26,11 +26,16 @@ func (h *Handler) names(ctx context.Context, lines []store.HistoryLine) (map[int
 	}
 	people, err := h.Store.People(ctx, ids)
 	for _, person := range people {
-		if names[person.ID] = strings.TrimSpace(person.GivenName + " " + person.FamilyName); names[person.ID] == "" {
-			names[person.ID] = person.Email
-		}
+		names[person.ID] = personName(person)
 	}
 	return names, err
+}
+
+func personName(p store.Person) string {
+	if name := strings.TrimSpace(p.GivenName + " " + p.FamilyName); name != "" {
+		return name
+	}
+	return p.Email
 }
 
 // actorOf reads who acted: "person:12", "client:<id>", "source:<name>",

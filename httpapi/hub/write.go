@@ -191,7 +191,7 @@ func parseETag(match string) (int64, error) {
 	inner, ok := strings.CutPrefix(match, `"`)
 	inner, closed := strings.CutSuffix(inner, `"`)
 	version, err := strconv.ParseInt(inner, 10, 64)
-	if !ok || !closed || err != nil || version <= 0 {
+	if !ok || !closed || err != nil || version <= 0 || inner != strconv.FormatInt(version, 10) {
 		return 0, headerProblem(http.StatusBadRequest, "version", "Version illisible", "If-Match", `Une étiquette telle que "3" est attendue.`)
 	}
 	return version, nil

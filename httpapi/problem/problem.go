@@ -1,7 +1,7 @@
 // Package problem is the one way an error leaves the hub's own API: an RFC 9457
 // problem document. Details of a fault go to the log, never to the client.
 //
-// It imports the standard library and zerolog only.
+// It imports the standard library, chi, zerolog and an encoder of JSON only.
 package problem
 
 import (
@@ -9,8 +9,10 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/rs/zerolog"
 	fastjson "github.com/segmentio/encoding/json"
 )
@@ -52,7 +54,7 @@ func (p *Problem) At(pointer, detail string) *Problem {
 // Unavailable is 503: nothing was done, come back.
 func Unavailable() *Problem {
 	p := New(http.StatusServiceUnavailable, "indisponible", "Service momentanément indisponible",
-		"La demande n'a pas pu être enregistrée. Elle peut être renvoyée telle quelle.")
+		"Le service ne peut pas répondre pour l’instant. L’appel peut être renvoyé tel quel.")
 	p.After = 5 * time.Second
 	return p
 }
@@ -100,6 +102,26 @@ func Write(w http.ResponseWriter, r *http.Request, p *Problem) {
 	if err := json.NewEncoder(w).Encode(doc); err != nil {
 		zerolog.Ctx(r.Context()).Debug().Err(err).Msg("client left before the end of the answer")
 	}
+}
+
+// Allowed gives what Allow says of an address: the methods that a router, or a
+// mounted one, serves there. Who serves GET serves HEAD.
+func Allowed(routes chi.Routes, r *http.Request) string {
+	path := r.URL.Path
+	if rctx := chi.RouteContext(r.Context()); rctx != nil && rctx.RoutePath != "" {
+		path = rctx.RoutePath
+	}
+	var allowed []string
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		served := m
+		if m == http.MethodHead {
+			served = http.MethodGet
+		}
+		if routes.Match(chi.NewRouteContext(), served, path) {
+			allowed = append(allowed, m)
+		}
+	}
+	return strings.Join(allowed, ", ")
 }
 
 // JSON sends v as application/json with that status.

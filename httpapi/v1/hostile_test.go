@@ -240,13 +240,13 @@ func TestWhatIsNotServedAnswersInTheApisForm(t *testing.T) {
 		{http.MethodGet, "/api/v1/demandes/1/2/3", "404 Non trouvé: ", "", 404},
 		{http.MethodGet, "/api/v1/../../etc/passwd", "404 Non trouvé: ", "", 404},
 		{http.MethodGet, "/api/v1/oauth/authorize", "404 Non trouvé: ", "", 404},
-		{http.MethodDelete, "/api/v1/demandes/1", "405 Méthode non admise: ", "GET, PATCH, PUT", 405},
-		{http.MethodPost, "/api/v1/demandes/1", "405 Méthode non admise: ", "GET, PATCH, PUT", 405},
-		{http.MethodPut, "/api/v1/demandes", "405 Méthode non admise: ", "GET, POST", 405},
-		{http.MethodPost, "/api/v1/me", "405 Méthode non admise: ", "GET", 405},
-		{http.MethodPost, "/api/v1/definitions", "405 Méthode non admise: ", "GET", 405},
-		{"PROPFIND", "/api/v1/demandes", "405 Méthode non admise: ", "GET, PATCH, POST, PUT", 405},
-		{http.MethodTrace, "/api/v1/demandes", "405 Méthode non admise: ", "GET, POST", 405},
+		{http.MethodDelete, "/api/v1/demandes/1", "405 Méthode non admise: ", "GET, HEAD, PUT, PATCH", 405},
+		{http.MethodPost, "/api/v1/demandes/1", "405 Méthode non admise: ", "GET, HEAD, PUT, PATCH", 405},
+		{http.MethodPut, "/api/v1/demandes", "405 Méthode non admise: ", "GET, HEAD, POST", 405},
+		{http.MethodPost, "/api/v1/me", "405 Méthode non admise: ", "GET, HEAD", 405},
+		{http.MethodPost, "/api/v1/definitions", "405 Méthode non admise: ", "GET, HEAD", 405},
+		{"PROPFIND", "/api/v1/demandes", "405 Méthode non admise: ", "GET, HEAD, PATCH, POST, PUT", 405},
+		{http.MethodTrace, "/api/v1/demandes", "405 Méthode non admise: ", "GET, HEAD, POST", 405},
 	} {
 		a := s.call(c.method, c.path, dev, nil)
 		if strings.Contains(c.path, "..") {

@@ -61,13 +61,21 @@ var requestStates = []habilitation.State{
 
 // readRequests gives whole requests, in the order of their ids as given.
 func (h *Handler) readRequests(r *http.Request, ids []int64) ([]requestObject, error) {
-	list := []requestObject{}
 	if len(ids) == 0 {
-		return list, nil
+		return []requestObject{}, nil
 	}
 	requests, err := h.Store.RequestsByID(r.Context(), ids)
 	if err != nil {
 		return nil, err
+	}
+	return h.requestsShown(r, requests)
+}
+
+// requestsShown gives requests as they were read, with their events and token ids.
+func (h *Handler) requestsShown(r *http.Request, requests []habilitation.Request) ([]requestObject, error) {
+	list, ids := []requestObject{}, make([]int64, len(requests))
+	for i, req := range requests {
+		ids[i] = req.ID
 	}
 	events, err := h.Store.EventsOfRequests(r.Context(), ids)
 	if err != nil {
@@ -121,7 +129,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, status int, id 
 	if err != nil {
 		return err
 	}
-	list, err := h.readRequests(r, []int64{id})
+	list, err := h.requestsShown(r, []habilitation.Request{req})
 	if err != nil {
 		return err
 	}

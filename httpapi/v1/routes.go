@@ -3,11 +3,11 @@ package v1
 import (
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
@@ -42,7 +42,7 @@ type Handler struct {
 // Router gives the routes below /api/v1.
 func (h *Handler) Router() http.Handler {
 	r := chi.NewRouter()
-	r.Use(recovered)
+	r.Use(recovered, middleware.GetHead)
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) { deny(w, r, errNotFound) })
 	r.MethodNotAllowed(methodNotAllowed(r))
 	r.Mount("/oauth", h.OAuth())
@@ -78,7 +78,7 @@ func (h *Handler) Router() http.Handler {
 func (h *Handler) OAuth() http.Handler {
 	o := auth.OAuth{Authenticator: h.Callers}
 	r := chi.NewRouter()
-	r.Use(recovered)
+	r.Use(recovered, middleware.GetHead)
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) { deny(w, r, errNotFound) })
 	r.MethodNotAllowed(o.NotPost)
 	r.Group(func(r chi.Router) {
@@ -133,7 +133,7 @@ func recovered(next http.Handler) http.Handler {
 	})
 }
 
-var methods = []string{http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut}
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost, http.MethodPut}
 
 // UnknownMethod answers a method of no route at all, which never reaches Router.
 func UnknownMethod(w http.ResponseWriter, r *http.Request) {
@@ -143,14 +143,7 @@ func UnknownMethod(w http.ResponseWriter, r *http.Request) {
 
 func methodNotAllowed(routes chi.Routes) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		path := r.URL.Path
-		if rctx := chi.RouteContext(r.Context()); rctx != nil && rctx.RoutePath != "" {
-			path = rctx.RoutePath
-		}
-		allowed := slices.DeleteFunc(slices.Clone(methods), func(m string) bool {
-			return !routes.Match(chi.NewRouteContext(), m, path)
-		})
-		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		w.Header().Set("Allow", problem.Allowed(routes, r))
 		deny(w, r, errMethod)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/passerelle-hub/passerelle/httpapi/auth"
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
@@ -60,10 +61,10 @@ func (h *Handler) createRequest(w http.ResponseWriter, r *http.Request) error {
 	cmd := &registry.CreateRequest{
 		Caller: caller.Viewer(), ByAPI: true, Form: demande.FormUID, Definition: demande.Type, Answers: answers(demande.Data),
 		Applicant: habilitation.Applicant{
-			Email: strings.ToLower(plain(applicant.Email)), GivenName: plain(applicant.GivenName), FamilyName: plain(applicant.FamilyName),
-			JobTitle: plain(applicant.JobTitle), PhoneNumber: plain(applicant.PhoneNumber),
+			Email: strings.ToLower(strings.TrimSpace(applicant.Email)), GivenName: strings.TrimSpace(applicant.GivenName), FamilyName: strings.TrimSpace(applicant.FamilyName),
+			JobTitle: strings.TrimSpace(applicant.JobTitle), PhoneNumber: strings.TrimSpace(applicant.PhoneNumber),
 		},
-		SIRET: plain(demande.Organization.SIRET),
+		SIRET: strings.TrimSpace(demande.Organization.SIRET),
 	}
 	id, err := h.createOnce(w, r, raw, cmd)
 	if err != nil {
@@ -169,10 +170,6 @@ func answers(data json.RawMessage) []byte {
 	return nil
 }
 
-// plain is text without spaces around and the one character that Postgres
-// cannot hold.
-func plain(s string) string { return strings.TrimSpace(strings.ReplaceAll(s, "\x00", "")) }
-
 // readIfMatch reads a version; "" and * ask for none.
 func readIfMatch(header string) (int64, error) {
 	if header == "" || header == "*" {
@@ -196,6 +193,9 @@ func (h *Handler) readJSON(w http.ResponseWriter, r *http.Request, into any) ([]
 	case errors.As(err, &tooLarge):
 		return nil, errTooLarge
 	case err != nil:
+		return nil, errBody
+	}
+	if !utf8.Valid(body) {
 		return nil, errBody
 	}
 	err = json.Unmarshal(body, into)

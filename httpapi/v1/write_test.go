@@ -150,7 +150,22 @@ func TestACreationThatIsRefusedSaysWhyAndMakesNothing(t *testing.T) {
 func TestNulBytesAndBadTextAreNoServerError(t *testing.T) {
 	s := newSite(t)
 	dev := s.developer("dinum:*:developer")
-	body := `{"demande":{"form_uid":"api-entreprise","applicant":{"email":"a@b.example","given_name":"Je\u0000anne","family_name":"\ud800"},"organization":{"siret":"21380999900013"},"data":{"intitule":"a\u0000b"}}}`
+	for field, applicant := range map[string]string{
+		"email": `"email":"a\u0000@b.example"`, "given_name": `"email":"a@b.example","given_name":"Je\u0000anne"`,
+		"job_title": `"email":"a@b.example","job_title":"` + strings.Repeat("é", 256) + `"`,
+	} {
+		a := s.call(http.MethodPost, "/api/v1/demandes", dev, `{"demande":{"form_uid":"api-entreprise","applicant":{`+applicant+`},"organization":{"siret":"21380999900013"}}}`)
+		if lines := a.errors(t); a.status != http.StatusUnprocessableEntity || !strings.Contains(lines[0], "[/applicant/"+field+"]") {
+			t.Errorf("%s: %d %q", field, a.status, lines)
+		}
+	}
+	if a := s.call(http.MethodPost, "/api/v1/demandes", dev, "{\"demande\":{\"form_uid\":\"a\xff\"}}"); a.status != http.StatusBadRequest {
+		t.Errorf("what is no UTF-8: %d %s", a.status, a.body)
+	}
+	if n := s.count(`select count(*) from request`); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+	body := `{"demande":{"form_uid":"api-entreprise","applicant":{"email":"a@b.example","given_name":"Jeanne","family_name":"\ud800"},"organization":{"siret":"21380999900013"},"data":{"intitule":"a\u0000b"}}}`
 	var made struct {
 		Data map[string]string `json:"data"`
 	}
@@ -296,6 +311,15 @@ func TestANativeRequestLivesItsWholeLifeUnderDataPassesApi(t *testing.T) {
 	}
 	s.call(http.MethodPatch, path, dev, patch(answers)).into(t, http.StatusOK, &struct{}{})
 	s.record(&registry.Submit{Target: s.applicantOf(id), TermsAccepted: true, DPOInformed: true})
+	for pointer, change := range map[string]map[string]any{
+		"/data/scopes": {"scopes": []string{"superadmin"}}, "/data/intitule": {"intitule": " "}, "/data/description": {"description": strings.Repeat("é", 10_001)},
+	} {
+		a := s.call(http.MethodPatch, path, dev, patch(change))
+		if lines := a.errors(t); a.status != http.StatusUnprocessableEntity || !strings.Contains(lines[0], "["+pointer+"]") {
+			t.Errorf("under instruction, %v: %d %q", pointer, a.status, lines)
+		}
+	}
+	s.call(http.MethodPatch, path, dev, patch(map[string]any{"description": "Recevoir les candidatures, sans pièces."})).into(t, http.StatusOK, &struct{}{})
 	s.record(&registry.Approve{Target: instructor(id), Message: "Bienvenue"})
 	var shown struct {
 		State         string `json:"state"`
@@ -307,12 +331,15 @@ func TestANativeRequestLivesItsWholeLifeUnderDataPassesApi(t *testing.T) {
 		Events []struct{ Name string }
 	}
 	s.get(path, dev).into(t, http.StatusOK, &shown)
+	if a := s.call(http.MethodHead, path, dev, nil); a.status != http.StatusOK || len(a.body) != 0 || a.header.Get("ETag") != s.get(path, dev).header.Get("ETag") {
+		t.Errorf("HEAD: %d %v", a.status, a.header)
+	}
 	names := []string{}
 	for _, e := range shown.Events {
 		names = append(names, e.Name)
 	}
 	if shown.State != "validated" || len(shown.Habilitations) != 1 || shown.Habilitations[0].State != "active" || shown.ExternalID == "" ||
-		!slices.Equal(names, []string{"create_by_api", "update_by_api", "submit", "approve"}) {
+		!slices.Equal(names, []string{"create_by_api", "update_by_api", "submit", "update_by_api", "approve"}) {
 		t.Errorf("%+v", shown)
 	}
 	var held map[string]any

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // The stored forms of a checkbox.
@@ -211,6 +212,10 @@ func decodeTexts(value json.RawMessage) ([]string, bool) {
 	return list, true
 }
 
+// MaxAnswer bounds one answer, in characters: requests are read whole, a thousand
+// at once.
+const MaxAnswer = 10_000
+
 // ReadAnswers reads the data of a client that creates or changes a request
 // (datapass.md, 3.4 and 3.6). Unknown keys come back sorted; the others are
 // checked for their type alone: completeness waits for the submission. A blank
@@ -231,6 +236,9 @@ func (d *Definition) ReadAnswers(object []byte) (answers Data, unknown []string,
 			unknown = append(unknown, key)
 		default:
 			text, problem := readAnswer(field.Kind, bytes.TrimSpace(value))
+			if problem == "" && utf8.RuneCountInString(text) > MaxAnswer {
+				problem = fmt.Sprintf("%d caractères au plus", MaxAnswer)
+			}
 			if problem != "" {
 				faults = append(faults, fieldError(key, problem))
 				continue

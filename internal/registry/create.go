@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/mail"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -106,10 +109,26 @@ func (cmd *CreateRequest) holder(ctx context.Context, u *unit) (habilitation.App
 	return person.Applicant, organization, err
 }
 
+const (
+	maxAddress    = 254 // bytes of an e-mail address (RFC 5321, 4.5.3.1.3)
+	maxPersonText = 255 // characters of a name, a job title, a telephone number
+)
+
 func (cmd *CreateRequest) holderByAPI(ctx context.Context, u *unit) (habilitation.Applicant, habilitation.Organization, error) {
 	var none habilitation.Organization
-	if parsed, err := mail.ParseAddress(cmd.Applicant.Email); err != nil || parsed.Address != cmd.Applicant.Email {
+	if parsed, err := mail.ParseAddress(cmd.Applicant.Email); err != nil || parsed.Address != cmd.Applicant.Email || len(parsed.Address) > maxAddress {
 		return habilitation.Applicant{}, none, cmd.refuse(RefusedInvalidApplicant, "/applicant/email", "L’adresse du demandeur n’est pas une adresse e-mail.")
+	}
+	for _, field := range []struct{ key, text string }{
+		{"given_name", cmd.Applicant.GivenName},
+		{"family_name", cmd.Applicant.FamilyName},
+		{"job_title", cmd.Applicant.JobTitle},
+		{"phone_number", cmd.Applicant.PhoneNumber},
+	} {
+		if utf8.RuneCountInString(field.text) > maxPersonText || strings.ContainsFunc(field.text, unicode.IsControl) {
+			return habilitation.Applicant{}, none, cmd.refuse(RefusedInvalidApplicant, "/applicant/"+field.key,
+				fmt.Sprintf("Une ligne de %d caractères au plus est attendue.", maxPersonText))
+		}
 	}
 	if faults := habilitation.CheckSIRET(cmd.SIRET); len(faults) > 0 {
 		return habilitation.Applicant{}, none, cmd.refuse(RefusedInvalidOrganization, "/organization/siret", "Le numéro SIRET "+faults[0]+".")

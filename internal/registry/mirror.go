@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -350,14 +351,18 @@ func (u *unit) cancelHandovers(ctx context.Context, req habilitation.Request) er
 	return nil
 }
 
-// cancelPending ends what a refused first request had begun.
+// cancelPending ends what a refused first request had begun. An earlier stage's
+// habilitation stays, and so does its key, made or being made.
 func (u *unit) cancelPending(ctx context.Context, req habilitation.Request) error {
 	list, err := u.tx.Credentials(ctx, req.ID)
 	if err != nil {
 		return err
 	}
 	for _, c := range list {
-		if habilitation.CredentialState(c.State).Provisioning() {
+		held := slices.ContainsFunc(req.Habilitations, func(h habilitation.Habilitation) bool {
+			return h.ID == valueOf(c.HabilitationID) && h.State == habilitation.GrantActive
+		})
+		if !held && habilitation.CredentialState(c.State).Provisioning() {
 			if err := u.revoke(ctx, req, c, "demande refusée"); err != nil {
 				return err
 			}

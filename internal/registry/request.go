@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/passerelle-hub/passerelle/internal/habilitation"
 	"github.com/passerelle-hub/passerelle/internal/store"
@@ -107,6 +108,20 @@ func (cmd *UpdateRequest) apply(ctx context.Context, u *unit) error {
 		var answers habilitation.Data
 		answers, d.fault = readAnswers(d.definition, cmd.Answers)
 		update.Data = d.definition.Merge(d.form, d.request.Data, answers)
+		if d.request.State != habilitation.Submitted {
+			return update, nil
+		}
+		// Its instructors decide on what is there: a change may leave nothing
+		// wrong that was right when it was submitted (datapass.md, 5.1).
+		facts, err := u.submissionFacts(ctx, d.definition, d.request.Organization, d.request.ID)
+		if err != nil {
+			return nil, err
+		}
+		faults := func(data habilitation.Data) []habilitation.FieldError {
+			return d.definition.CheckSubmission(d.form, habilitation.Submission{Data: data, TermsAccepted: true, DPOInformed: true}, facts)
+		}
+		before := faults(d.request.Data)
+		update.Faults = slices.DeleteFunc(faults(update.Data), func(f habilitation.FieldError) bool { return slices.Contains(before, f) })
 		return update, nil
 	})
 }

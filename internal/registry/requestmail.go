@@ -160,8 +160,8 @@ func (u *unit) letterParams(r habilitation.Request, m habilitation.SendMail) map
 			if m.Mail == habilitation.MailApproved {
 				params["message"] = h.Message
 			}
-			if linked, ok := u.catalogue.Definition(h.Definition); ok && h.ParentID != 0 {
-				params["definition"] = linked.NameWithStage()
+			if own, ok := u.catalogue.Definition(h.Definition); ok && h.Definition != r.Definition {
+				params["definition"] = own.NameWithStage() // of a linked one, or of an earlier stage
 			}
 		}
 	}

@@ -324,3 +324,25 @@ func TestOrganisationsAndPeopleAreFoundUnderAllTheirRows(t *testing.T) {
 		t.Errorf("by address: %v, %v", people, err)
 	}
 }
+
+func TestALongTitleHidesNobody(t *testing.T) {
+	s := fill(t, 1)
+	r := s.requests[0]
+	var title []string
+	for i := range 80 {
+		title = append(title, fmt.Sprintf("aaa%02d", i))
+	}
+	r.Data = habilitation.Data{"intitule": strings.Join(title, " ")}
+	if err := s.InTx(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.SaveNative(t.Context(), habilitation.Change{Request: r}, "set", time.Now())
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"zoé", "müller", r.Applicant.Email, r.Organization.SIRET, "aaa00"} {
+		found, err := s.Requests(t.Context(), store.Filter{Words: store.SearchWords(text)}, store.Page{Limit: 10})
+		if err != nil || len(found.Items) != 1 {
+			t.Errorf("%q: %d found, %v", text, len(found.Items), err)
+		}
+	}
+}

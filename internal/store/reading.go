@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -48,6 +49,17 @@ func (r *readings) read(ctx context.Context, id int64) (db.WholeRequestsRow, err
 	}
 }
 
+// rows reads the rows of some ids. Nobody's request ends the process: a panic is
+// an error of those who wait.
+func (r *readings) rows(ctx context.Context, ids []int64) (rows []db.WholeRequestsRow, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			rows, err = nil, fmt.Errorf("panic in a reading: %v", fault)
+		}
+	}()
+	return r.q.WholeRequests(ctx, ids)
+}
+
 // together reads for all who wait, whoever of them leaves meanwhile.
 func (r *readings) together(batch []*reading) {
 	ctx, cancel := context.WithTimeout(context.Background(), readingLimit)
@@ -56,7 +68,7 @@ func (r *readings) together(batch []*reading) {
 	for i, one := range batch {
 		ids[i] = one.id
 	}
-	rows, err := r.q.WholeRequests(ctx, ids)
+	rows, err := r.rows(ctx, ids)
 	found := make(map[int64]int, len(rows))
 	for i := range rows {
 		found[rows[i].ID] = i

@@ -25,9 +25,7 @@ var emptyWords = []string{
 // organisation's name, SIRET and SIREN, its applicant's name and address, its id
 // at its source.
 func requestWords(r habilitation.Request) []string {
-	words := foldWords(strings.Join([]string{
-		r.Data["intitule"], r.Organization.Name, r.Applicant.GivenName, r.Applicant.FamilyName,
-	}, " "))
+	words := []string{} // never null in the table
 	if email := address(r.Applicant.Email); email != "" {
 		words = append(words, cut(fold(email)))
 		words = append(words, foldWords(email)...)
@@ -35,9 +33,12 @@ func requestWords(r habilitation.Request) []string {
 	if siret := r.Organization.SIRET; siret != "" {
 		words = append(words, siret, siret[:min(9, len(siret))])
 	}
+	// A title of many words loses its last ones, never the holder's name.
+	words = append(words, foldWords(r.Applicant.GivenName+" "+r.Applicant.FamilyName+" "+r.Organization.Name)...)
+	words = append(words, foldWords(r.Data["intitule"])...)
+	words = words[:min(len(words), maxWords)]
 	slices.Sort(words)
-	words = slices.Compact(words)
-	return words[:min(len(words), maxWords)]
+	return slices.Compact(words)
 }
 
 // SearchWords are the words that a text asks for, folded as the index is: case
@@ -59,7 +60,7 @@ func SearchWords(text string) []string {
 
 func foldWords(text string) []string {
 	parts := strings.FieldsFunc(fold(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-	words := []string{} // never null in the table
+	var words []string
 	for _, w := range parts {
 		if w = cut(w); len(w) > 1 && !slices.Contains(emptyWords, w) {
 			words = append(words, w)
