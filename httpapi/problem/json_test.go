@@ -3,6 +3,8 @@ package problem_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -66,6 +68,58 @@ func TestAnswersAreWrittenAsTheStandardLibraryWouldWriteThem(t *testing.T) {
 			if length := got.Header().Get("Content-Length"); length != strconv.Itoa(want.Len()) {
 				t.Errorf("Content-Length is %s, want %d", length, want.Len())
 			}
+		}
+	}
+}
+
+func TestAListIsSentPartByPart(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("the database is gone")
+	for name, c := range map[string]struct {
+		parts [][]int
+		fails int // at this part; -1: never
+		want  string
+	}{
+		"nothing": {nil, -1, "[]\n"}, "an empty part": {[][]int{{}}, -1, "[]\n"}, "one part": {[][]int{{1, 2}}, -1, "[1,2]\n"},
+		"parts, one empty": {[][]int{{1}, {}, {2, 3}}, -1, "[1,2,3]\n"}, "a fault before the first": {[][]int{{1}}, 0, "told"}, "a later one": {[][]int{{1}, {2}}, 1, "cut"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			err := problem.List(w, r, func(yield func([]int, error) bool) {
+				for i, part := range c.parts {
+					if i == c.fails {
+						yield(nil, broken)
+						return
+					}
+					if !yield(part, nil) {
+						return
+					}
+				}
+			})
+			if err != nil {
+				http.Error(w, "told", http.StatusServiceUnavailable)
+			}
+		}))
+		t.Cleanup(server.Close)
+		resp, err := http.Get(server.URL)
+		if err != nil {
+			if c.want != "cut" {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		switch {
+		case c.want == "cut":
+			if err == nil {
+				t.Errorf("%s: %d %q, whole", name, resp.StatusCode, body)
+			}
+		case c.want == "told":
+			if resp.StatusCode != http.StatusServiceUnavailable {
+				t.Errorf("%s: %d %q", name, resp.StatusCode, body)
+			}
+		case string(body) != c.want || err != nil:
+			t.Errorf("%s: %q %v", name, body, err)
 		}
 	}
 }

@@ -7,6 +7,7 @@ package problem
 import (
 	"encoding/json"
 	"errors"
+	"iter"
 	"net/http"
 	"strconv"
 	"strings"
@@ -126,10 +127,7 @@ func Allowed(routes chi.Routes, r *http.Request) string {
 
 // JSON sends v as application/json with that status.
 func JSON(w http.ResponseWriter, r *http.Request, status int, v any) {
-	body, err := fastjson.Append(nil, v, fastjson.EscapeHTML|fastjson.SortMapKeys)
-	if err != nil {
-		panic(err) // what cannot be written as JSON is a fault of ours
-	}
+	body := encoded(nil, v)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
 	w.WriteHeader(status)
@@ -139,4 +137,51 @@ func JSON(w http.ResponseWriter, r *http.Request, status int, v any) {
 	if _, err := w.Write(append(body, '\n')); err != nil {
 		zerolog.Ctx(r.Context()).Debug().Err(err).Msg("client left before the end of the answer")
 	}
+}
+
+// List sends a list as application/json, 200, part by part: it is never in memory
+// as a whole. The error of the first part is returned, nothing was sent; a later
+// one ends the connection, so that the client sees that the list is not whole.
+func List[T any](w http.ResponseWriter, r *http.Request, parts iter.Seq2[[]T, error]) error {
+	begun, separator := false, byte('[')
+	begin := func() {
+		if !begun {
+			begun = true
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusOK)
+		}
+	}
+	for part, err := range parts {
+		switch {
+		case err != nil && !begun:
+			return err
+		case err != nil:
+			zerolog.Ctx(r.Context()).Error().Err(err).Msg("a list could not be read to its end")
+			panic(http.ErrAbortHandler)
+		}
+		begin()
+		var body []byte
+		for _, item := range part {
+			body = encoded(append(body, separator), item)
+			separator = ','
+		}
+		if _, err := w.Write(body); err != nil {
+			zerolog.Ctx(r.Context()).Debug().Err(err).Msg("client left before the end of the answer")
+			return nil
+		}
+	}
+	begin()
+	if separator == '[' {
+		_, _ = w.Write([]byte{'['})
+	}
+	_, _ = w.Write([]byte("]\n"))
+	return nil
+}
+
+func encoded(body []byte, v any) []byte {
+	body, err := fastjson.Append(body, v, fastjson.EscapeHTML|fastjson.SortMapKeys)
+	if err != nil {
+		panic(err) // what cannot be written as JSON is a fault of ours
+	}
+	return body
 }

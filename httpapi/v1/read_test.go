@@ -241,6 +241,30 @@ func TestACursorWalksAListWhateverComesInBetween(t *testing.T) {
 	}
 }
 
+// A list of more than is read at once is the same as its pages.
+func TestALongListIsWhole(t *testing.T) {
+	s := newSite(t)
+	dev := s.developer("dinum:*:developer")
+	for range 63 {
+		s.created(dev)
+	}
+	type shown struct {
+		ID   int64
+		Data map[string]string
+	}
+	var whole, paged []shown
+	s.get("/api/v1/demandes?limit=1000", dev).into(t, http.StatusOK, &whole)
+	for path := "/api/v1/demandes?limit=25"; path != ""; {
+		a := s.get(path, dev)
+		var page []shown
+		a.into(t, http.StatusOK, &page)
+		paged, path = append(paged, page...), next(t, a)
+	}
+	if diff := cmp.Diff(paged, whole); diff != "" || len(whole) != 63 {
+		t.Errorf("%d requests (-pages +whole)\n%s", len(whole), diff)
+	}
+}
+
 func next(t *testing.T, a answer) string {
 	t.Helper()
 	link := a.header.Get("Link")

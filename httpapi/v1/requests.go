@@ -45,14 +45,18 @@ func (h *Handler) listRequests(w http.ResponseWriter, r *http.Request) error {
 	for i, item := range found.Items {
 		ids[i] = item.ID
 	}
-	list, err := h.readRequests(r, ids)
-	if err != nil {
-		return err
-	}
 	linkNext(w, r, q, found.Next)
-	problem.JSON(w, r, http.StatusOK, list)
-	return nil
+	return problem.List(w, r, func(yield func([]requestObject, error) bool) {
+		for part := range slices.Chunk(ids, listedAtOnce) {
+			if !yield(h.readRequests(r, part)) {
+				return
+			}
+		}
+	})
 }
+
+// listedAtOnce bounds the whole requests of a list that are in memory together.
+const listedAtOnce = 50
 
 var requestStates = []habilitation.State{
 	habilitation.Draft, habilitation.Submitted, habilitation.ChangesRequested, habilitation.Validated, habilitation.Refused,
