@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/rs/zerolog"
 
 	"github.com/passerelle-hub/passerelle/config"
 	"github.com/passerelle-hub/passerelle/connectors"
+	"github.com/passerelle-hub/passerelle/internal/localpg"
 	"github.com/passerelle-hub/passerelle/internal/store"
 )
 
@@ -59,12 +61,34 @@ func privateRoles(ctx context.Context, adminURL string) (owner, app connectors.S
 	if err := store.EnsureRoles(ctx, adminURL, store.Login{Name: store.OwnerRole}, store.Login{Name: store.AppRole}); err != nil {
 		return owner, app, err
 	}
+	return roleURLs(adminURL)
+}
+
+// roleURLs gives the URLs of the two roles.
+func roleURLs(adminURL string) (owner, app connectors.Secret, err error) {
 	ownerURL, err := store.WithUser(adminURL, store.OwnerRole)
 	if err != nil {
 		return owner, app, err
 	}
 	appURL, err := store.WithUser(adminURL, store.AppRole)
 	return connectors.NewSecret(ownerURL), connectors.NewSecret(appURL), err
+}
+
+// besidePrivate gives a command the private Postgres of the hub that runs here.
+func besidePrivate(c *config.Config) error {
+	admin, err := localpg.RunningURL(c.Database.DataDir, "postgres")
+	if err != nil {
+		return err
+	}
+	if c.Database.OwnerURL, c.Database.URL, err = roleURLs(admin); err != nil {
+		return err
+	}
+	if len(c.Sealing.Keys) > 0 {
+		return nil
+	}
+	key, err := os.ReadFile(sealingFile(c))
+	sealWith(c, connectors.NewSecret(string(key)))
+	return err
 }
 
 // withHub builds the hub for a command that changes or reads its state beside a
@@ -75,7 +99,9 @@ func withHub(ctx context.Context, env environment, path string, do func(h *hub) 
 		return err
 	}
 	if c.Database.Private() {
-		return errors.New("this command talks to the hub's database: set database.url (or DATABASE_URL); a private Postgres serves its own process only")
+		if err := besidePrivate(c); err != nil {
+			return fmt.Errorf("this command talks to the hub's database: set database.url (or DATABASE_URL), or let `passerelle serve` run in %s: %w", c.Database.DataDir, err)
+		}
 	}
 	h, err := build(ctx, c, zerolog.New(env.stderr).Level(zerolog.WarnLevel))
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -37,6 +38,16 @@ func TestAHubEndsWithItsPrivatePostgresAndStartsAgain(t *testing.T) {
 			}
 			return nil
 		})
+		command := func(args ...string) (int, string) {
+			var out bytes.Buffer
+			status := run(t.Context(), environment{stdout: &out, stderr: &out, vars: vars}, args)
+			return status, out.String()
+		}
+		for _, args := range [][]string{{"roles", "grant", "ines@dinum.example", "dinum:*:instructor"}, {"audit", "verify"}} {
+			if status, out := command(args...); status != 0 {
+				t.Errorf("%q beside it: %d %s", args, status, out)
+			}
+		}
 		raw, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
 		if err != nil {
 			t.Fatal(err)
@@ -53,6 +64,9 @@ func TestAHubEndsWithItsPrivatePostgresAndStartsAgain(t *testing.T) {
 			t.Errorf("status %d: %s", status, log.String())
 		}
 		stop()
+		if status, out := command("audit", "verify"); status != 1 || !strings.Contains(out, "let `passerelle serve` run in "+dir) && !strings.Contains(out, "connect") {
+			t.Errorf("without it: %d %s", status, out)
+		}
 	}
 }
 

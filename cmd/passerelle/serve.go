@@ -120,16 +120,23 @@ func startPrivate(ctx context.Context, c *config.Config, log zerolog.Logger) (*l
 	}
 	log.Warn().Str("data_dir", dir).Msg("no database.url is set: running a private Postgres (fsync on), for one machine; back it up with pg_dump, or copy its folder while the hub is stopped")
 	if len(c.Sealing.Keys) == 0 {
-		key, err := keptKey(filepath.Join(dir, "sealing.key"))
+		key, err := keptKey(sealingFile(c))
 		if err != nil {
 			stopPrivate(server, log)
 			return nil, err
 		}
-		c.Sealing.Keys = []config.SealingKey{{ID: "local", Key: key}}
-		c.Sealing.Active, c.Sealing.Fingerprints = "local", "local"
-		log.Warn().Str("file", filepath.Join(dir, "sealing.key")).Msg("no sealing key is set: keeping one beside the data; back it up apart: what it seals is lost without it")
+		sealWith(c, key)
+		log.Warn().Str("file", sealingFile(c)).Msg("no sealing key is set: keeping one beside the data; back it up apart: what it seals is lost without it")
 	}
 	return server, nil
+}
+
+// sealingFile is where a private Postgres has its sealing key.
+func sealingFile(c *config.Config) string { return filepath.Join(c.Database.DataDir, "sealing.key") }
+
+func sealWith(c *config.Config, key connectors.Secret) {
+	c.Sealing.Keys = []config.SealingKey{{ID: "local", Key: key}}
+	c.Sealing.Active, c.Sealing.Fingerprints = "local", "local"
 }
 
 func stopPrivate(server *localpg.Server, log zerolog.Logger) {

@@ -262,10 +262,28 @@ func (s *Server) shutdown() syscall.Signal {
 
 // URL is the connection URL of one of the server's databases; "postgres" always
 // exists.
-func (s *Server) URL(database string) string {
-	query := url.Values{"host": {s.layout.socket}, "port": {port}, "sslmode": {"disable"}}
+func (s *Server) URL(database string) string { return socketURL(s.layout.socket, database) }
+
+func socketURL(socket, database string) string {
+	query := url.Values{"host": {socket}, "port": {port}, "sslmode": {"disable"}}
 	u := url.URL{Scheme: "postgres", User: url.User(superuser), Path: "/" + database, RawQuery: query.Encode()}
 	return u.String()
+}
+
+// RunningURL is the URL of a database of the server that another process runs in
+// a directory (Options.Dir). An error: none runs there, or not ours to see.
+func RunningURL(dir, database string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
+	if err != nil {
+		return "", fmt.Errorf("localpg: no server runs in %s: %w", dir, err)
+	}
+	// Process, data directory, start, port, socket's directory (PostgreSQL, miscadmin.h).
+	lines := strings.Split(string(text), "\n")
+	const socketLine = 4
+	if len(lines) <= socketLine || lines[socketLine] == "" {
+		return "", fmt.Errorf("localpg: the server in %s is starting", dir)
+	}
+	return socketURL(lines[socketLine], database), nil
 }
 
 // EnsureDatabase creates the database when it is missing.
