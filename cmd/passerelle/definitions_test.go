@@ -96,6 +96,16 @@ func TestDefinitionsCheckTellsEveryFaultAndTheTotals(t *testing.T) {
 // replica is a process's catalogue over a database that others share.
 func replica(t *testing.T, url, dir string, log *bytes.Buffer) *hub {
 	t.Helper()
+	h, err := begun(t, url, dir, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.close)
+	return h
+}
+
+func begun(t *testing.T, url, dir string, log *bytes.Buffer) (*hub, error) {
+	t.Helper()
 	c, err := config.Load("", []string{
 		"PASSERELLE_HUB_PUBLIC_URL=https://hub.example", "DATABASE_URL=" + url, "PASSERELLE_DEFINITIONS_DIR=" + dir,
 		"PASSERELLE_SEALING_KEYS_0_ID=a", "PASSERELLE_SEALING_KEYS_0_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
@@ -103,12 +113,19 @@ func replica(t *testing.T, url, dir string, log *bytes.Buffer) *hub {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := build(t.Context(), c, zerolog.New(log))
-	if err != nil {
-		t.Fatal(err)
+	return build(t.Context(), c, zerolog.New(log))
+}
+
+func TestAFirstStartWithABrokenFolderIsRefused(t *testing.T) {
+	folder := copied(t)
+	edit(t, folder, entrepriseFile, "kind:", "kindd:")
+	var log bytes.Buffer
+	if h, err := begun(t, pgtest.URL(t, store.Migrate), folder, &log); err == nil || !strings.Contains(err.Error(), "definitions check") {
+		if err == nil {
+			h.close()
+		}
+		t.Errorf("it starts, or does not say why it does not: %v", err)
 	}
-	t.Cleanup(h.close)
-	return h
 }
 
 func TestAChangedFolderIsTakenUpByAllProcessesOrRefusedAsAWhole(t *testing.T) {

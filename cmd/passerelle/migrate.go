@@ -87,8 +87,11 @@ func besidePrivate(c *config.Config) error {
 		return nil
 	}
 	key, err := os.ReadFile(sealingFile(c))
+	if err != nil {
+		return err
+	}
 	sealWith(c, connectors.NewSecret(string(key)))
-	return err
+	return nil
 }
 
 // withHub builds the hub for a command that changes or reads its state beside a

@@ -22,6 +22,7 @@ func TestAHubEndsWithItsPrivatePostgresAndStartsAgain(t *testing.T) {
 	for range 2 {
 		var log lockedBuffer
 		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+		t.Cleanup(stop)
 		ended := make(chan int, 1)
 		go func() { ended <- run(ctx, environment{stdout: &log, stderr: &log, vars: vars}, []string{"serve"}) }()
 		await(t, func() error {
@@ -63,8 +64,7 @@ func TestAHubEndsWithItsPrivatePostgresAndStartsAgain(t *testing.T) {
 		if status := <-ended; status != 1 || !strings.Contains(log.String(), "the private Postgres ended") {
 			t.Errorf("status %d: %s", status, log.String())
 		}
-		stop()
-		if status, out := command("audit", "verify"); status != 1 || !strings.Contains(out, "let `passerelle serve` run in "+dir) && !strings.Contains(out, "connect") {
+		if status, out := command("audit", "verify"); status != 1 || !strings.Contains(out, "let `passerelle serve` run in "+dir) {
 			t.Errorf("without it: %d %s", status, out)
 		}
 	}

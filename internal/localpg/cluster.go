@@ -23,6 +23,9 @@ const (
 	maxSocketPath = 100
 )
 
+// dataOf is where a server of a directory has PostgreSQL's own.
+func dataOf(home string) string { return filepath.Join(home, "data") }
+
 // layout is where a server keeps its things.
 type layout struct {
 	home   string // the directory of Options.Dir, or a temporary one
@@ -38,7 +41,7 @@ func newLayout(home string) (layout, error) {
 	if err != nil {
 		return layout{}, err
 	}
-	l := layout{home: home, data: filepath.Join(home, "data")}
+	l := layout{home: home, data: dataOf(home)}
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return l, err
 	}

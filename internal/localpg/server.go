@@ -273,7 +273,7 @@ func socketURL(socket, database string) string {
 // RunningURL is the URL of a database of the server that another process runs in
 // a directory (Options.Dir). An error: none runs there, or not ours to see.
 func RunningURL(dir, database string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
+	text, err := os.ReadFile(filepath.Join(dataOf(dir), "postmaster.pid"))
 	if err != nil {
 		return "", fmt.Errorf("localpg: no server runs in %s: %w", dir, err)
 	}
@@ -282,6 +282,10 @@ func RunningURL(dir, database string) (string, error) {
 	const socketLine = 4
 	if len(lines) <= socketLine || lines[socketLine] == "" {
 		return "", fmt.Errorf("localpg: the server in %s is starting", dir)
+	}
+	process, err := strconv.Atoi(lines[0])
+	if err != nil || process <= 1 || errors.Is(syscall.Kill(process, 0), syscall.ESRCH) {
+		return "", fmt.Errorf("localpg: the server in %s was killed", dir)
 	}
 	return socketURL(lines[socketLine], database), nil
 }
