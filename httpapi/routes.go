@@ -144,7 +144,7 @@ func tooMany(w http.ResponseWriter, r *http.Request) {
 		page.TooMany(w, r)
 		return
 	}
-	p := problem.New(http.StatusTooManyRequests, "trop-de-requetes", "Trop de requêtes", "Attendez un instant avant de recommencer.")
+	p := problem.TooMany()
 	p.After = time.Minute
 	problem.Write(w, r, p)
 }

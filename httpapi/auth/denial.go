@@ -113,7 +113,7 @@ func Translate(err error) *problem.Problem {
 	case errors.As(err, &denial):
 		return denial.Problem()
 	case errors.As(err, &tooMany):
-		return problem.New(http.StatusTooManyRequests, "trop-de-requetes", "Trop de requêtes", "Attendez un instant avant de recommencer.")
+		return problem.TooMany()
 	case store.Unavailable(err), errors.Is(err, jose.ErrKeysUnavailable):
 		return problem.Unavailable()
 	}

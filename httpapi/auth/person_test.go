@@ -3,6 +3,7 @@ package auth_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -235,5 +236,19 @@ func TestAnIssuerWhoseKeysCannotBeReadIsOurFault(t *testing.T) {
 	_, err := s.identify(p.sign(nil))
 	if problem := auth.Translate(err); problem == nil || problem.Status != http.StatusServiceUnavailable {
 		t.Errorf("%v: %v", err, problem)
+	}
+}
+
+// RFC 6750, 3.1: no error code where no token was given.
+func TestAChallengeSaysWhetherAValueWasThere(t *testing.T) {
+	missing, unknown := &auth.Denial{Reason: auth.Missing}, &auth.Denial{Reason: auth.Unknown}
+	if got := missing.Challenge(); strings.Contains(got, "error") {
+		t.Error(got)
+	}
+	if got := unknown.Challenge(); !strings.Contains(got, `error="invalid_token"`) {
+		t.Error(got)
+	}
+	if missing.Detail() != unknown.Detail() || missing.Problem().Detail == unknown.Problem().Detail {
+		t.Error("DataPass's API says the same of both, the hub's own does not")
 	}
 }

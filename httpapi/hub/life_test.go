@@ -107,6 +107,8 @@ func TestVersionsKeepChangesApart(t *testing.T) {
 		"with a future version":   {`"99"`, "412 stale_version If-Match"},
 		"with something else":     {`W/"2"`, "400 version If-Match"},
 		"with a negative version": {`"-2"`, "400 version If-Match"},
+		"with a sign":             {`"+2"`, "400 version If-Match"},
+		"with a zero before":      {`"02"`, "400 version If-Match"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			header := []string{"If-Match", c.match}

@@ -105,6 +105,11 @@ func Write(w http.ResponseWriter, r *http.Request, p *Problem) {
 	}
 }
 
+// TooMany is 429; Retry-After is the caller's to set.
+func TooMany() *Problem {
+	return New(http.StatusTooManyRequests, "trop-de-requetes", "Trop de requêtes", "Attendez un instant avant de recommencer.")
+}
+
 // Allowed gives what Allow says of an address: the methods that a router, or a
 // mounted one, serves there. Who serves GET serves HEAD.
 func Allowed(routes chi.Routes, r *http.Request) string {

@@ -39,6 +39,9 @@ func newReadings(q *db.Queries) *readings {
 
 // read gives a request's row; pgx.ErrNoRows for none.
 func (r *readings) read(ctx context.Context, id int64) (db.WholeRequestsRow, error) {
+	if err := ctx.Err(); err != nil {
+		return db.WholeRequestsRow{}, err // he has left: nobody reads for him
+	}
 	own := &reading{id: id, done: make(chan struct{})}
 	r.waiting.add(own)
 	select {

@@ -71,7 +71,7 @@ func TestAReadingSeesWhatWasCommittedBefore(t *testing.T) {
 	others.Wait()
 }
 
-func TestAReadingWithoutDatabaseFailsForAllAndTheNextOneWorks(t *testing.T) {
+func TestAReaderWhoFindsEveryConnectionTakenWaitsNoLongerThanHeMeansToAndTheNextOneReads(t *testing.T) {
 	t.Parallel()
 	s := fill(t, 3)
 	id := s.want(store.Filter{})[0]
